@@ -1,0 +1,201 @@
+"""Annotated reports as JSON Lines, one report a line.
+
+``{"id", "text", "published": "YYYY-MM-DD" or null, "source"?, "entities": [{"start", "end", "label"}]}``;
+offsets count Unicode code points of ``text``. Further keys are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from marsad.documents import Document, Entity
+from marsad.errors import MarsadError
+
+_DOCUMENT_KEYS = frozenset({"id", "text", "published", "source", "entities"})
+_ENTITY_KEYS = frozenset({"start", "end", "label", "score"})
+
+
+def read_documents(paths: str | Path | Iterable[str | Path], labels: Collection[str] | None = None) -> list[Document]:
+    """Read one or more files of reports whole.
+
+    ``labels``: the entity types allowed; any where None.
+
+    Raises MarsadError naming file, line and id: a missing or empty file, invalid UTF-8, a line that is no
+    JSON object, missing or mistyped keys, a label outside the set, offsets outside the text or
+    overlapping, an id that stands twice (within a file or across files).
+    """
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    documents: list[Document] = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        before = len(documents)
+        for where, record in read_records(Path(path)):
+            document = document_from_record(record, where, labels)
+            if document.id in seen:
+                raise MarsadError(
+                    f"{where}: id {document.id!r} already stands at {seen[document.id]}; every report needs its own id"
+                )
+            seen[document.id] = where
+            documents.append(document)
+        if len(documents) == before:
+            raise MarsadError(f"{path}: holds no report; expected one JSON object a line")
+    return documents
+
+
+def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The JSON objects of a file, each with ``file:line``; blank lines are passed over.
+
+    Raises MarsadError as :func:`read_documents`.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, 1):
+                where = f"{path}:{number}"
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                except UnicodeDecodeError as error:
+                    raise MarsadError(
+                        f"{where}: invalid UTF-8 at byte {error.start} of the line; save the file as UTF-8"
+                    ) from None
+                if not line:
+                    continue
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise MarsadError(f"{where}: not JSON ({error}); expected one object a line") from None
+                if not isinstance(record, dict):
+                    raise MarsadError(f"{where}: a JSON {type(record).__name__}, expected an object with id and text")
+                yield where, record
+    except FileNotFoundError:
+        raise MarsadError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise MarsadError(f"{path}: is a folder, expected a file of reports") from None
+    except PermissionError:
+        raise MarsadError(f"{path}: may not be read (permission denied)") from None
+
+
+def document_from_record(record: dict[str, Any], where: str, labels: Collection[str] | None = None) -> Document:
+    """A document from its JSON object; ``where`` begins every error message.
+
+    Raises MarsadError as :func:`read_documents`.
+    """
+    for key in ("id", "text"):
+        if key not in record:
+            raise MarsadError(f"{where}: no {key!r}; expected an object with id and text")
+    where = f"{where} (id {record['id']!r})"
+    entities = record.get("entities")
+    if entities is None:
+        entities = []
+    if not isinstance(entities, list):
+        raise MarsadError(f"{where}: entities is a {type(entities).__name__}, expected a list")
+    source = record.get("source")
+    if source is not None and not isinstance(source, str):
+        raise MarsadError(f"{where}: source is {source!r}, expected a string or null")
+    try:
+        document = Document(
+            id=record["id"],
+            text=record["text"],
+            entities=tuple(_entity_from_record(entity) for entity in entities),
+            published=_date(record.get("published")),
+            source=source,
+            metadata={key: value for key, value in record.items() if key not in _DOCUMENT_KEYS},
+        )
+    except ValueError as error:
+        raise MarsadError(f"{where}: {error}") from None
+    if labels is not None:
+        for entity in document.entities:
+            if entity.label not in labels:
+                raise MarsadError(
+                    f"{where}: entity [{entity.start}, {entity.end}) has the label {entity.label!r}, which is not in "
+                    f"the set {', '.join(labels)}; mend the label or add it to `labels` in the config"
+                )
+    return document
+
+
+def _entity_from_record(record: Any) -> Entity:
+    if not isinstance(record, dict):
+        raise ValueError(f"an entity is {record!r}, expected an object with start, end and label")
+    for key in ("start", "end", "label"):
+        if key not in record:
+            raise ValueError(f"the entity {record!r} has no {key!r}")
+    score = record.get("score")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+        raise ValueError(f"the entity {record!r} has the score {score!r}, expected a number")
+    extra = {key: value for key, value in record.items() if key not in _ENTITY_KEYS}
+    return Entity(record["start"], record["end"], record["label"], score, extra)
+
+
+def _date(value: Any) -> date | None:
+    if value is None:
+        return None
+    try:
+        if len(value) != 10:
+            raise ValueError
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"published is {value!r}, expected YYYY-MM-DD or null") from None
+
+
+def document_to_record(document: Document) -> dict[str, Any]:
+    """The JSON object of a document; the inverse of :func:`document_from_record`."""
+    record: dict[str, Any] = {
+        "id": document.id,
+        "text": document.text,
+        "published": document.published.isoformat() if document.published else None,
+    }
+    if document.source is not None:
+        record["source"] = document.source
+    record |= document.metadata
+    record["entities"] = [_entity_to_record(entity) for entity in document.entities]
+    return record
+
+
+def _entity_to_record(entity: Entity) -> dict[str, Any]:
+    record: dict[str, Any] = {"start": entity.start, "end": entity.end, "label": entity.label}
+    if entity.score is not None:
+        record["score"] = entity.score
+    return record | dict(entity.extra)
+
+
+def write_documents(documents: Iterable[Document], path: str | Path) -> None:
+    """Write reports as JSON Lines, whole or not at all. Raises MarsadError when the file can't be written."""
+    write_records((document_to_record(document) for document in documents), Path(path))
+
+
+def write_records(records: Iterable[dict[str, Any]], path: Path) -> int:
+    """Write JSON objects as lines, whole or not at all; returns their number.
+
+    Raises MarsadError when the file can't be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", newline="\n") as lines:
+            for record in records:
+                lines.write(to_json(record) + "\n")
+                count += 1
+            lines.flush()
+            os.fsync(lines.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """One line of JSON, Arabic as it is; lone surrogates stay escapes, since UTF-8 has no form for them."""
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(record)
+    return line

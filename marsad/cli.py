@@ -1,0 +1,106 @@
+"""The commands: ``marsad train|evaluate|predict``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from marsad.errors import MarsadError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _set_up_output()
+    try:
+        result: int = options.run(options)
+        return result
+    except MarsadError as error:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"marsad: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("marsad: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="marsad", description="Arabic named-entity recognition for conflict reports.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a model from annotated reports")
+    train.add_argument("config", type=Path, help="a YAML file such as configs/marsad.yaml")
+    train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. training.epochs=3")
+    train.add_argument("--resume", action="store_true", help="go on with a run that broke off")
+    train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a model on annotated reports")
+    evaluate.add_argument("model", type=Path, help="a model folder")
+    evaluate.add_argument("files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines)")
+    evaluate.add_argument("--output", type=Path, help="folder for report.json")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="find the entities of reports")
+    predict.add_argument("model", type=Path, help="a model folder")
+    predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file")
+    predict.add_argument("--output", type=Path, required=True, help="file to write, one JSON object a report")
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _set_up_output() -> None:
+    rank = os.environ.get("RANK", "0")
+    logging.basicConfig(
+        level=logging.INFO if rank == "0" else logging.ERROR, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    for noisy in ("httpx", "datasets", "accelerate", "filelock"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _quiet_transformers() -> None:
+    # Its load reports and bars would drown ours; what matters of them we check and say ourselves.
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def _train(options: argparse.Namespace) -> int:
+    from marsad.config import load_config
+
+    config = load_config(options.config, options.overrides)
+    _quiet_transformers()
+    from marsad.modeling.training import train
+
+    result = train(config, resume=options.resume, overwrite=options.overwrite)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"strict scores on dev ({', '.join(str(path) for path in config.data.dev)})")
+        print(result.dev.table())
+        print(f"model: {result.folder}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    _quiet_transformers()
+    from marsad.evaluation.evaluate import evaluate
+
+    evaluation = evaluate(options.model, options.files)
+    print(evaluation.table())
+    if options.output is not None:
+        print(f"report: {evaluation.write(options.output)}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    _quiet_transformers()
+    from marsad.batch.predict import predict_files
+
+    count = predict_files(options.model, options.inputs, options.output)
+    print(f"{count} reports: {options.output}")
+    return 0

@@ -1,0 +1,206 @@
+"""The configuration: one YAML file per way of training, checked before anything runs.
+
+Every key is a field here; unknown ones are errors that name the nearest known key. On the command line
+``training.epochs=3`` overrides a key. Paths are relative to the folder the command is run in.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from marsad.errors import MarsadError
+from marsad.labels import LabelSet
+from marsad.text.normalization import TextConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What is learned from. The test split is no part of it: only ``evaluate.py`` reads that."""
+
+    train: tuple[Path, ...] = (Path("data/train.jsonl"),)
+    """Files of annotated reports (JSON Lines) to train on; one path or a list."""
+    dev: tuple[Path, ...] = (Path("data/dev.jsonl"),)
+    """Files that choose the best checkpoint and stop training early."""
+
+    @field_validator("train", "dev", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | Path) else value
+
+
+class ModelConfig(_Section):
+    """The encoder and how text is cut for it."""
+
+    encoder: str = "embedded"
+    """`embedded`, a local folder in Hugging Face form, or the name of a hub model (`org/name`)."""
+    max_tokens: int = Field(default=192, ge=16)
+    """Largest window in sub-tokens, special tokens counted in."""
+    overlap: int = Field(default=48, ge=0)
+    """Sub-tokens shared by two windows of a paragraph that is larger than one window."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout in the encoder's layers and before the head while training, as a share."""
+
+    @model_validator(mode="after")
+    def _windows_move_on(self) -> ModelConfig:
+        if self.overlap > self.max_tokens // 2:
+            raise ValueError(f"overlap {self.overlap} is more than half of max_tokens {self.max_tokens}")
+        return self
+
+
+class TrainingConfig(_Section):
+    """One run of the optimizer."""
+
+    epochs: int = Field(default=10, ge=1)
+    """Passes over the training data, at most."""
+    batch_size: int = Field(default=16, ge=1)
+    """Windows per optimizer step on one process group: shared out among the processes of `torchrun`."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Forward passes that a step's batch is cut into, to save memory."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """Peak learning rate of the encoder."""
+    head_learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of the classification head."""
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    """How the learning rates fall after the warm-up."""
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of all steps in which the learning rates rise from zero."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay of matrices (not of biases and layer norms)."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target probability spread over all tags."""
+    class_weights: dict[str, float] | None = None
+    """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; `auto` takes bf16 where the hardware computes in it."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many epochs without a better strict dev F1; null: never early."""
+    seed: int = Field(default=13, ge=0)
+    """Seed of everything random."""
+    log_every: int = Field(default=20, ge=1)
+    """Steps between two lines of the training log."""
+
+
+class Config(_Section):
+    """A whole way of training, as one YAML file in `configs/`."""
+
+    name: str = Field(default="marsad", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the run; the model card bears it."""
+    output: Path | None = None
+    """Folder of the trained model; `models/NAME` where null."""
+    labels: tuple[str, ...] = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
+    """The entity types, in the order of every table."""
+    data: DataConfig = DataConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Config:
+        labels = LabelSet(self.labels)
+        for name in self.training.class_weights or {}:
+            if name != "O" and name not in labels.types:
+                raise ValueError(f"training.class_weights names {name!r}, which is not in labels {list(labels.types)}")
+        return self
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The entity types with their tags and ids."""
+        return LabelSet(self.labels)
+
+    @property
+    def output_folder(self) -> Path:
+        """Where the trained model goes."""
+        return self.output if self.output is not None else Path("models") / self.name
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file (the defaults where None) and apply ``section.key=value`` overrides, in order.
+
+    Raises MarsadError that names the file and the key: missing file, not YAML, unknown key, wrong type.
+    """
+    values: dict[str, Any] = {}
+    where = "the command line" if path is None else str(path)
+    if path is not None:
+        values = _read_yaml(Path(path))
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise MarsadError(f"{where}: {_explain(error)}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MarsadError(f"{path}: no such config file; the shipped ones are in configs/") from None
+    except IsADirectoryError:
+        raise MarsadError(f"{path}: is a folder, expected a YAML config file") from None
+    except UnicodeDecodeError as error:
+        raise MarsadError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise MarsadError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise MarsadError(f"{path}: holds a {type(values).__name__}, expected keys such as `training:`")
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise MarsadError(f"override {override!r}: expected section.key=value, for instance training.epochs=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise MarsadError(f"override {override!r}: the value is not YAML") from None
+    *sections, last = key.split(".")
+    node = values
+    for section in sections:
+        child = node.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise MarsadError(f"override {override!r}: {section!r} is a value, not a section")
+        node = child
+    node[last] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint as one line, the others counted."""
+    problems = error.errors()
+    first = problems[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+        hint = f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
+        text = f"unknown key {key!r}; {hint}"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict | BaseModel) else f", got {first['input']!r}"
+        text = f"{key}: {message}{given}" if key else message
+    others = len(problems) - 1
+    return text + (f" (and {others} more)" if others else "")
+
+
+def _known_keys(sections: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,9 @@
+"""The one error that a user of Marsad is meant to see."""
+
+
+class MarsadError(Exception):
+    """A mistake in what the user gave: a file, a line, a key, a folder.
+
+    The message is one line that says what was given, what was expected and what to do. The commands
+    print it without a traceback and exit with code 2; in Python it is raised as it is.
+    """

@@ -1,0 +1,1 @@
+"""Scores and reports on held-out documents."""

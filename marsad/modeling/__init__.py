@@ -1,0 +1,1 @@
+"""Encoders, encoding, training and decoding."""

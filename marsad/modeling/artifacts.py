@@ -1,0 +1,202 @@
+"""A trained model on disk, and the tagger that comes out of it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from transformers import PreTrainedModel
+
+from marsad.config import Config
+from marsad.errors import MarsadError
+from marsad.labels import LabelSet
+from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
+from marsad.modeling.encoding import WordEncoder
+from marsad.text.normalization import TextConfig
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The layout of a model folder.
+
+    Beside these stand what ``transformers`` writes (``config.json`` and the tokenizer's files).
+    ``manifest`` is written last: a folder without it is not a model.
+    """
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Labels, versions and fingerprints."""
+        return self.folder / "marsad.json"
+
+    @property
+    def weights(self) -> Path:
+        """The network's weights."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config of the run."""
+        return self.folder / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores on the dev split, and the history of the run."""
+        return self.folder / "metrics.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.folder / "README.md"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files."""
+        return self.folder / "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a model is: enough to tell whether two are the same and what made this one.
+
+    ``fingerprint`` hashes the weights, the tokenizer and the config together.
+    """
+
+    format: int
+    name: str
+    labels: tuple[str, ...]
+    fingerprint: str
+    data: Mapping[str, Any]
+    code: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """A trained model, ready to be run: the network with everything that its input and output need."""
+
+    network: PreTrainedModel
+    encoder: WordEncoder
+    labels: LabelSet
+    text: TextConfig
+    fingerprint: str
+
+
+def save_artifacts(
+    folder: Path,
+    network: PreTrainedModel,
+    encoder: WordEncoder,
+    config: Config,
+    data: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: str,
+) -> Manifest:
+    """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`."""
+    files = ModelFiles(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    files.config.write_text(dump_config(config), encoding="utf-8")
+    write_json(files.metrics, metrics)
+    files.card.write_text(card, encoding="utf-8")
+    manifest = Manifest(
+        format=FORMAT,
+        name=config.name,
+        labels=config.labels,
+        fingerprint=_model_fingerprint(files, encoder),
+        data=data,
+        code=code_fingerprint(),
+        versions={name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
+    )
+    write_json(files.manifest, asdict(manifest))
+    return manifest
+
+
+def load_tagger(path: str | Path) -> Tagger:
+    """Load a trained model for inference.
+
+    Raises MarsadError when the path is no folder, no model of this project, or an incomplete one.
+    """
+    folder = Path(path)
+    manifest, config = read_manifest(folder), read_saved_config(folder)
+    source = EncoderSource(str(folder), hub=False)
+    encoder = load_tokenizer(source, config.model)
+    network = load_network(source, config.model, config.label_set.tags).eval()
+    return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a model folder. Raises MarsadError when it is no whole model of this project."""
+    files = ModelFiles(folder)
+    if not folder.exists():
+        raise MarsadError(f"{folder}: no such model folder; train one with: python train.py configs/marsad.yaml")
+    if not folder.is_dir():
+        raise MarsadError(f"{folder}: is a file, expected a model folder")
+    if not files.manifest.is_file():
+        raise MarsadError(f"{folder}: is not a trained model (it has no {files.manifest.name})")
+    try:
+        values = json.loads(files.manifest.read_text(encoding="utf-8"))
+        manifest = Manifest(**(values | {"labels": tuple(values["labels"])}))
+    except (ValueError, TypeError, KeyError):
+        raise MarsadError(f"{files.manifest}: is damaged; train the model again") from None
+    if manifest.format != FORMAT:
+        raise MarsadError(f"{folder}: has the format {manifest.format}, this version of marsad reads {FORMAT}")
+    for path in (files.weights, files.config):
+        if not path.is_file():
+            raise MarsadError(f"{folder}: is incomplete (no {path.name}); copy it again or train it again")
+    return manifest
+
+
+def read_saved_config(folder: Path) -> Config:
+    """The resolved config beside the weights. Raises MarsadError when it is missing or damaged."""
+    path = ModelFiles(folder).config
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+        raise MarsadError(f"{path}: is damaged; train the model again") from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved config as YAML; ``load_config`` reads it back equal."""
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file at once: it is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def fingerprint_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over the contents of files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 over the package's own source, so that a model tells which code made it."""
+    root = Path(__file__).parent.parent
+    return fingerprint_files(sorted(root.rglob("*.py")))
+
+
+def _model_fingerprint(files: ModelFiles, encoder: WordEncoder) -> str:
+    digest = hashlib.sha256(encoder.tokenizer.backend_tokenizer.to_str().encode("utf-8"))
+    digest.update(fingerprint_files([files.weights, files.config]).encode("ascii"))
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""The model card that stands beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from marsad.config import Config
+from marsad.evaluation.scoring import StrictScores
+
+
+def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores) -> str:
+    """A model card in Hugging Face form: YAML metadata with the dev scores, then prose and tables."""
+    overall = dev.overall
+    header = {
+        "language": "ar",
+        "library_name": "transformers",
+        "pipeline_tag": "token-classification",
+        "tags": ["named-entity-recognition", "arabic", "armed-conflict", "marsad"],
+        "model-index": [
+            {
+                "name": config.name,
+                "results": [
+                    {
+                        "task": {"type": "token-classification", "name": "Named entity recognition"},
+                        "dataset": {"type": "custom", "name": ", ".join(data["dev"]["files"]), "split": "dev"},
+                        "metrics": [
+                            {"type": name, "name": f"strict {name}", "value": round(float(value), 4)}
+                            for name, value in (
+                                ("precision", overall.precision),
+                                ("recall", overall.recall),
+                                ("f1", overall.f1),
+                            )
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    rows = [*dev.by_type.items(), ("all (micro)", overall)]
+    table = "\n".join(
+        f"| {name} | {counts.precision:.4f} | {counts.recall:.4f} | {counts.f1:.4f} | {counts.gold} |" for name, counts in rows
+    )
+    counts = "\n".join(
+        f"| {name} | {split['reports']} | {split['words']} | {split['entities']} | {split['widened_entities']} | "
+        f"{split['dropped_entities']} | `{split['sha256'][:12]}` |"
+        for name, split in data.items()
+    )
+    training = config.training
+    return f"""---
+{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
+
+# {config.name}
+
+A token-classification model that finds {", ".join(config.labels)} in Arabic reports on armed conflict, trained with
+Marsad from the encoder `{config.model.encoder}`.
+
+## Use
+
+```python
+from marsad import Recognizer
+
+recognizer = Recognizer.from_pretrained("{config.output_folder.as_posix()}")
+for entity in recognizer.predict([report])[0].entities:
+    print(entity.label, report[entity.start:entity.end], entity.score)
+```
+
+Load it through `Recognizer`: it normalises, cuts and decodes the text as in training (`config.yaml`). Entities are
+exact slices of the text given; `score` is the probability of the entity under the model.
+
+## Scores on the dev split (strict: span and type both right)
+
+| type | precision | recall | F1 | support |
+| --- | --- | --- | --- | --- |
+{table}
+
+The dev split chose the checkpoint, so these are somewhat flattering; judge the model on texts that it was not tuned on.
+
+## Data
+
+| split | reports | words | entities | widened to words | dropped | SHA-256 |
+| --- | --- | --- | --- | --- | --- | --- |
+{counts}
+
+## Training
+
+At most {training.epochs} epochs, {training.batch_size} windows of up to {config.model.max_tokens} sub-tokens a step,
+learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for the head), seed {training.seed}. `config.yaml` has
+every setting, `marsad.json` the fingerprints of data and code, `metrics.json` the course of the run, `logs/` the
+TensorBoard files.
+
+## Limits
+
+It reads what it was trained to read: reports on armed conflict in Modern Standard Arabic and posts close to it. It may
+err on other genres, and what it finds is a draft for a person to check before anybody is counted, named or accused.
+"""

@@ -1,0 +1,117 @@
+"""From tag scores to entities: windows merged, Viterbi over IOB2, a probability for every entity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marsad.labels import LabelSet
+from marsad.modeling.tagging import WordSpan, decode_tags
+from marsad.text.windows import Window, widest_context
+
+FloatArray = NDArray[np.float32]
+
+
+def decode_windows(windows: Sequence[Window], scores: Sequence[FloatArray], length: int) -> FloatArray:
+    """Merge the windows of a document: each word is scored where it has the widest context.
+
+    ``scores[i]`` is [words of window i, tags]; the result is [length, tags].
+    """
+    if len(windows) == 1 and windows[0] == Window(0, length):
+        return scores[0]
+    tags = scores[0].shape[1] if scores else 0
+    merged = np.zeros((length, tags), dtype=np.float32)
+    for word, index in enumerate(widest_context(windows, length)):
+        merged[word] = scores[index][word - windows[index].first]
+    return merged
+
+
+def decode_spans(
+    scores: FloatArray, paragraphs: Sequence[tuple[int, int]], labels: LabelSet
+) -> tuple[list[WordSpan], list[float]]:
+    """The best valid spans of a document and the probability of each.
+
+    ``scores`` is [words, tags] (logits). Every paragraph is decoded by itself, so no entity crosses a
+    line. The tag sequence is the most probable valid one (Viterbi under the IOB2 constraints). A span's
+    probability is its posterior under the same constrained distribution, by forward-backward: the
+    probability that exactly this span is an entity of this type.
+    """
+    spans: list[WordSpan] = []
+    probabilities: list[float] = []
+    for start, end in paragraphs:
+        log_probs = log_softmax(scores[start:end])
+        path = viterbi(log_probs, labels)
+        found = decode_tags([labels.tags[tag] for tag in path])
+        if not found:
+            continue
+        probabilities.extend(span_posteriors(log_probs, found, labels))
+        spans.extend(WordSpan(start + span.first, start + span.last, span.label) for span in found)
+    return spans, probabilities
+
+
+def log_softmax(scores: FloatArray) -> NDArray[np.float64]:
+    """Row-wise log-probabilities, [words, tags]."""
+    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def viterbi(log_probs: NDArray[np.float64], labels: LabelSet) -> list[int]:
+    """The most probable valid tag sequence of [words, tags] log-probabilities, as tag ids."""
+    best = log_probs.argmax(axis=1)
+    # The unconstrained best sequence is the constrained one where it is valid, which is nearly always.
+    if labels.starts[best[0]] and labels.transitions[best[:-1], best[1:]].all():
+        return [int(tag) for tag in best]
+    transitions = np.where(labels.transitions, 0.0, -np.inf)
+    score = np.where(labels.starts, log_probs[0], -np.inf)
+    back = np.zeros(log_probs.shape, dtype=np.int64)
+    for word in range(1, len(log_probs)):
+        candidates = score[:, None] + transitions
+        back[word] = candidates.argmax(axis=0)
+        score = candidates.max(axis=0) + log_probs[word]
+    path = [int(score.argmax())]
+    for word in range(len(log_probs) - 1, 0, -1):
+        path.append(int(back[word, path[-1]]))
+    return path[::-1]
+
+
+def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], labels: LabelSet) -> list[float]:
+    """The posterior probability of each span, exactly as it stands, among all valid tag sequences.
+
+    Forward-backward with each step scaled to sum to one; the scales cancel in the ratio.
+    """
+    probs = np.exp(log_probs)
+    allowed = labels.transitions.astype(np.float64)
+    length = len(probs)
+    forward = np.empty_like(probs)
+    backward = np.empty_like(probs)
+    scale = np.empty(length)
+    forward[0] = probs[0] * labels.starts
+    for word in range(length):
+        if word:
+            forward[word] = (forward[word - 1] @ allowed) * probs[word]
+        scale[word] = forward[word].sum()
+        forward[word] /= scale[word]
+    backward[-1] = 1.0
+    for word in range(length - 2, -1, -1):
+        backward[word] = (allowed @ (probs[word + 1] * backward[word + 1])) / scale[word + 1]
+    posteriors = []
+    for span in spans:
+        begin = labels.begin(labels.types.index(span.label))
+        mass = probs[span.first, begin] / scale[span.first]
+        if span.first:
+            mass *= forward[span.first - 1] @ allowed[:, begin]
+        for word in range(span.first + 1, span.last):
+            mass *= probs[word, begin + 1] / scale[word]
+        if span.last < length:
+            # What follows may be anything but more of the same entity.
+            after = probs[span.last] * backward[span.last]
+            mass *= (after.sum() - after[_inside(labels)].sum()) / scale[span.last]
+        posteriors.append(float(min(mass, 1.0)))
+    return posteriors
+
+
+def _inside(labels: LabelSet) -> NDArray[np.int64]:
+    return np.array([labels.begin(index) + 1 for index in range(len(labels.types))])

@@ -1,0 +1,115 @@
+"""Pretrained encoders: which one a config names, and its tokenizer and network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from marsad.config import ModelConfig
+from marsad.errors import MarsadError
+from marsad.modeling.embedded import embedded_encoder
+from marsad.modeling.encoding import WordEncoder
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+# First parts that are folders by habit: a missing one is a mistyped path, not somebody's account.
+_FOLDERS = frozenset({"models", "model", "encoders", "encoder", "checkpoints", "data", "configs", "output", "outputs", "runs"})
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSource:
+    """Where an encoder is loaded from: ``location`` is a folder, or a hub name where ``hub`` is true."""
+
+    location: str
+    hub: bool
+
+
+def find_encoder(name: str) -> EncoderSource:
+    """What ``model.encoder`` names: ``embedded`` (built if need be), a local folder, or a hub model.
+
+    Only a name of the form ``org/name`` that is no path here, and whose first part is no folder here, is
+    taken for a hub model; everything else must exist, and no network is tried for it.
+
+    Raises MarsadError when the folder does not exist or is no encoder.
+    """
+    if name == "embedded":
+        return EncoderSource(str(embedded_encoder()), hub=False)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise MarsadError(f"encoder {name!r}: the folder has no config.json; expected one in Hugging Face form")
+        return EncoderSource(str(path), hub=False)
+    first = name.split("/")[0]
+    if not path.exists() and _HUB_NAME.fullmatch(name) and first not in _FOLDERS and not Path(first).exists():
+        return EncoderSource(name, hub=True)
+    raise MarsadError(
+        f"encoder {name!r}: no such folder; expected 'embedded', a folder in Hugging Face form or a hub name (org/name)"
+    )
+
+
+def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
+    """The encoder's tokenizer, applied word by word. Raises MarsadError when it can't be loaded or gives no offsets."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.location, local_files_only=not source.hub
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise MarsadError(f"encoder {source.location!r}: its tokenizer can't be loaded ({_first_line(error)})") from None
+    return WordEncoder(tokenizer, config.max_tokens, config.overlap)
+
+
+def load_network(source: EncoderSource, config: ModelConfig, tags: Sequence[str]) -> PreTrainedModel:
+    """The encoder under a new token-classification head with one output per tag, in fp32.
+
+    The head's weights are drawn from torch's global generator: seed it before.
+
+    Raises MarsadError when the encoder can't be loaded or has fewer positions than ``model.max_tokens``.
+    """
+    try:
+        settings = AutoConfig.from_pretrained(source.location, local_files_only=not source.hub)
+    except (OSError, ValueError) as error:
+        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
+    settings.num_labels = len(tags)
+    settings.id2label = dict(enumerate(tags))
+    settings.label2id = {tag: index for index, tag in enumerate(tags)}
+    _check_positions(settings, source, config)
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+        if key in settings.to_dict():
+            setattr(settings, key, config.dropout)
+    try:
+        network: PreTrainedModel = AutoModelForTokenClassification.from_pretrained(
+            source.location, config=settings, local_files_only=not source.hub, dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
+    return network
+
+
+def _check_positions(settings: object, source: EncoderSource, config: ModelConfig) -> None:
+    positions = getattr(settings, "max_position_embeddings", None)
+    if positions is None:
+        return
+    if getattr(settings, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
+        positions -= 2  # these count from the padding id on
+    if config.max_tokens > positions:
+        raise MarsadError(
+            f"model.max_tokens is {config.max_tokens}, but the encoder {source.location!r} has {positions} positions; "
+            f"set model.max_tokens={positions} or less"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

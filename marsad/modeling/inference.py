@@ -1,0 +1,70 @@
+"""Running a network over encoded windows and turning what it says into entities.
+
+Evaluation, ``Recognizer`` and the dev scores of training all come through :func:`decode_document`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from marsad.documents import Entity
+from marsad.labels import LabelSet
+from marsad.modeling.decoding import FloatArray, decode_spans, decode_windows
+from marsad.modeling.encoding import EncodedWindow
+from marsad.modeling.tagging import word_spans_to_entities
+from marsad.text.words import Words
+
+# Small enough to stay in a CPU's caches; on a GPU a batch is a launch, so larger ones pay.
+TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
+
+
+def score_windows(
+    network: PreTrainedModel, windows: Sequence[EncodedWindow], pad_id: int, tokens_per_batch: int
+) -> list[FloatArray]:
+    """Tag scores (logits) of every word of every window, each [words of the window, tags].
+
+    Windows of like length are read together, at most ``tokens_per_batch`` sub-tokens, padding counted in.
+    """
+    scores: list[FloatArray] = [np.empty((0, 0), dtype=np.float32)] * len(windows)
+    for batch in _batches(windows, tokens_per_batch):
+        longest = max(len(windows[index].input_ids) for index in batch)
+        ids = torch.full((len(batch), longest), pad_id)
+        mask = torch.zeros((len(batch), longest), dtype=torch.long)
+        for row, index in enumerate(batch):
+            length = len(windows[index].input_ids)
+            ids[row, :length] = torch.tensor(windows[index].input_ids)
+            mask[row, :length] = 1
+        with torch.inference_mode():
+            logits = network(input_ids=ids.to(network.device), attention_mask=mask.to(network.device)).logits
+        rows = logits.float().cpu().numpy()
+        for row, index in enumerate(batch):
+            scores[index] = rows[row, windows[index].first_tokens]
+    return scores
+
+
+def _batches(windows: Sequence[EncodedWindow], tokens_per_batch: int) -> Iterator[list[int]]:
+    order = sorted(range(len(windows)), key=lambda index: -len(windows[index].input_ids))
+    batch: list[int] = []
+    for index in order:
+        longest = len(windows[batch[0] if batch else index].input_ids)
+        if batch and longest * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def decode_document(
+    words: Words, windows: Sequence[EncodedWindow], scores: Sequence[FloatArray], labels: LabelSet
+) -> tuple[Entity, ...]:
+    """The entities of one document from the scores of its windows, with offsets in its original text."""
+    if not len(words):
+        return ()
+    merged = decode_windows([encoded.window for encoded in windows], scores, len(words))
+    spans, probabilities = decode_spans(merged, words.paragraphs, labels)
+    return tuple(word_spans_to_entities(spans, probabilities, words))

@@ -1,0 +1,96 @@
+"""What training shows while it runs: a bar on a terminal, plain lines in a batch job."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+logger = logging.getLogger(__name__)
+
+
+class ProgressCallback(TrainerCallback):
+    """Rate in sub-tokens/s (all processes together), time left, loss and dev scores.
+
+    ``tokens_per_epoch``: sub-tokens of the training windows, padding not counted.
+    """
+
+    def __init__(self, tokens_per_epoch: int) -> None:
+        self._tokens_per_epoch = tokens_per_epoch
+        self._bar: tqdm[Any] | None = None
+        self._first_step = 0
+        self._busy = 0.0  # seconds in optimizer steps, evaluation and saving left out
+        self._step_began = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start counting; a resumed run starts at its checkpoint."""
+        self._first_step = state.global_step
+        if state.is_world_process_zero and sys.stderr.isatty():
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training", unit="step")
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start the step's clock."""
+        self._step_began = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count the step."""
+        self._busy += time.monotonic() - self._step_began
+        if self._bar is not None:
+            self._bar.update()
+            self._bar.set_postfix_str(f"{self._rate(state):,.0f} sub-tokens/s")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """One line per log record: training loss or dev scores."""
+        if not state.is_world_process_zero or logs is None:
+            return
+        if "eval_f1" in logs:
+            by_type = ", ".join(f"{key[8:]} {value:.4f}" for key, value in logs.items() if key.startswith("eval_f1_"))
+            self._say(f"epoch {state.epoch:.0f}: strict dev F1 {logs['eval_f1']:.4f} ({by_type}), dev loss {logs['eval_loss']:.4f}")
+        elif "loss" in logs and self._bar is None:
+            done = state.global_step - self._first_step
+            left = self._busy / done * (state.max_steps - state.global_step) if done else 0.0
+            self._say(
+                f"step {state.global_step}/{state.max_steps}, epoch {state.epoch:.2f}, loss {float(logs['loss']):.4f}, "
+                f"{self._rate(state):,.0f} sub-tokens/s, {_clock(left)} left"
+            )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _rate(self, state: TrainerState) -> float:
+        steps_per_epoch = state.max_steps / max(state.num_train_epochs, 1)
+        done = state.global_step - self._first_step
+        return done / steps_per_epoch * self._tokens_per_epoch / self._busy if self._busy else 0.0
+
+    def _say(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            logger.info(line)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

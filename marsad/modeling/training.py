@@ -1,0 +1,529 @@
+"""Training: documents in, a model folder out.
+
+Everything happens in ``OUTPUT.partial``; the model takes its place at ``OUTPUT`` in one step when it is whole,
+so a run that is killed leaves the old model as it was and can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import nn
+from torch.utils.data import Sampler
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    DataCollatorForTokenClassification,
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.integrations import TensorBoardCallback
+
+from marsad.annotations.jsonl import read_documents
+from marsad.config import Config
+from marsad.documents import Document
+from marsad.errors import MarsadError
+from marsad.evaluation.scoring import StrictScores, score_documents
+from marsad.labels import LabelSet
+from marsad.modeling.artifacts import (
+    ModelFiles,
+    Tagger,
+    code_fingerprint,
+    dump_config,
+    fingerprint_files,
+    read_manifest,
+    save_artifacts,
+    write_json,
+)
+from marsad.modeling.card import model_card
+from marsad.modeling.encoders import find_encoder, load_network, load_tokenizer
+from marsad.modeling.encoding import EncodedWindow, WordEncoder
+from marsad.modeling.inference import TOKENS_PER_BATCH, decode_document, score_windows
+from marsad.modeling.progress import ProgressCallback
+from marsad.modeling.tagging import align_entities, tag_ids
+from marsad.text.normalization import TextConfig
+from marsad.text.words import Words, split_words
+
+logger = logging.getLogger(__name__)
+
+_IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSplit:
+    """A split as the network reads it, with the way back to its documents.
+
+    ``windows[i]`` are document ``i``'s; ``dataset`` has a row per window, in that order. ``widened`` and ``dropped``
+    count the gold entities that did not fit the words (see ``tagging.Alignment``).
+    """
+
+    documents: Sequence[Document]
+    words: Sequence[Words]
+    windows: Sequence[Sequence[EncodedWindow]]
+    dataset: datasets.Dataset
+    widened: int
+    dropped: int
+
+    @property
+    def tokens(self) -> int:
+        """Sub-tokens of all windows, special tokens counted in, padding not."""
+        return sum(len(window.input_ids) for document in self.windows for window in document)
+
+    def record(self) -> dict[str, int]:
+        """Counts for the manifest and the model card."""
+        return {
+            "reports": len(self.documents),
+            "words": sum(len(words) for words in self.words),
+            "sub_tokens": self.tokens,
+            "entities": sum(len(document.entities) for document in self.documents),
+            "widened_entities": self.widened,
+            "dropped_entities": self.dropped,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A finished run: its model folder and its strict scores on dev."""
+
+    folder: Path
+    dev: StrictScores
+
+
+def train(config: Config, resume: bool = False, overwrite: bool = False) -> TrainingResult:
+    """Train a model as ``config`` says and leave it in ``config.output_folder``.
+
+    ``resume`` goes on with a run that was killed (from its last checkpoint; from the start where it had none
+    yet) and returns at once where the run is already whole. ``overwrite`` replaces a model or a broken-off run.
+
+    Raises MarsadError for every mistake in what was given, before anything is written.
+    """
+    files = ModelFiles(config.output_folder)
+    work = config.output_folder.with_name(f"{config.output_folder.name}.partial")
+    state = processes()
+    train_documents, dev_documents = _read_splits(config)
+    source = find_encoder(config.model.encoder)
+    encoder = load_tokenizer(source, config.model)
+    run = {
+        "config": config.model_dump(mode="json", exclude={"output"}),
+        "data": {
+            "train": {"files": _names(config.data.train), "sha256": fingerprint_files(config.data.train)},
+            "dev": {"files": _names(config.data.dev), "sha256": fingerprint_files(config.data.dev)},
+        },
+    }
+    set_seed(config.training.seed)
+    network = load_network(source, config.model, config.label_set.tags)
+    if state.is_main_process:
+        if resume and not work.exists() and files.manifest.is_file():
+            _check_same_run(config.output_folder, run)
+        else:
+            _prepare_folder(config.output_folder, work, run, resume, overwrite)
+    state.wait_for_everyone()
+    if not work.exists():
+        logger.info("%s is whole already; nothing to resume", config.output_folder)
+        return TrainingResult(config.output_folder, _saved_scores(files))
+
+    splits = {
+        "train": encode_split(train_documents, encoder, config.label_set, config.text),
+        "dev": encode_split(dev_documents, encoder, config.label_set, config.text),
+    }
+    if state.is_main_process:
+        for name, split in splits.items():
+            logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
+    history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
+
+    tagger = Tagger(network.eval(), encoder, config.label_set, config.text, fingerprint="")
+    dev = score_split(tagger, splits["dev"])
+    if state.is_main_process:
+        counts = {name: run["data"][name] | split.record() for name, split in splits.items()}
+        metrics = {"dev": {"strict": dev.record()}, "history": history}
+        whole = ModelFiles(work / "model")
+        shutil.rmtree(whole.folder, ignore_errors=True)
+        whole.folder.mkdir()
+        shutil.copytree(work / "logs", whole.logs)
+        save_artifacts(whole.folder, network, encoder, config, counts, metrics, model_card(config, counts, dev))
+        _move_into_place(whole.folder, config.output_folder)
+        shutil.rmtree(work)
+    state.wait_for_everyone()
+    return TrainingResult(config.output_folder, dev)
+
+
+def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
+    documents = read_documents([*config.data.train, *config.data.dev], config.labels)
+    # Read in one go, so that an id that stands in both splits is an error; told apart by the files' own ids.
+    dev_ids = {document.id for document in read_documents(config.data.dev, config.labels)}
+    train = [document for document in documents if document.id not in dev_ids]
+    return train, [document for document in documents if document.id in dev_ids]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    return [path.as_posix() for path in paths]
+
+
+# --- the folder of a run -------------------------------------------------------------------------------
+
+
+def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+    """Make or take up the run's working folder. Raises MarsadError when something else is in the way."""
+    state_file = work / "run.json"
+    if resume and state_file.is_file():
+        _check_same_run(work, run)
+        return
+    if resume and not work.exists():
+        logger.info("no broken-off run in %s; starting a new one", work)
+    if not overwrite:
+        if work.exists() and any(work.iterdir()) and not resume:
+            raise MarsadError(f"{work}: holds a run that broke off; go on with --resume or start anew with --overwrite")
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise MarsadError(
+                f"{output}: holds another run; choose another output=FOLDER or replace it with --overwrite"
+            )
+    elif output.is_dir() and any(output.iterdir()) and not ModelFiles(output).manifest.is_file():
+        raise MarsadError(f"{output}: is no model of this project, so --overwrite leaves it alone; remove it by hand")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise MarsadError(f"{work}: can't be created ({error.strerror})") from None
+    write_json(state_file, run)
+
+
+def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
+    """Raises MarsadError when the run in ``folder`` had another config or other data."""
+    if (folder / "run.json").is_file():
+        earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    else:
+        manifest, saved = read_manifest(folder), ModelFiles(folder).config
+        import yaml
+
+        config = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        config.pop("output", None)
+        data = {name: {key: split[key] for key in ("files", "sha256")} for name, split in manifest.data.items()}
+        earlier = {"config": config, "data": data}
+    for part in ("config", "data"):
+        if earlier[part] != run[part]:
+            changed = ", ".join(_differences(earlier[part], run[part]))
+            raise MarsadError(
+                f"{folder}: can't be resumed, its {part} was another ({changed}); resume with the same or start anew "
+                "with --overwrite"
+            )
+
+
+def _differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _differences(one.get(key), other.get(key), f"{prefix}{key}.")
+    elif one != other:
+        yield prefix.rstrip(".")
+
+
+def _last_checkpoint(work: Path) -> Path | None:
+    """The newest checkpoint that is whole; broken ones are removed. The Trainer writes its state last."""
+    whole = []
+    for folder in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])):
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            logger.info("%s was being written when the run broke off; removed", folder.name)
+            shutil.rmtree(folder)
+        else:
+            whole.append(folder)
+    return whole[-1] if whole else None
+
+
+def _move_into_place(model: Path, output: Path) -> None:
+    old = output.with_name(f".{output.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        output.rename(old)
+    model.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _saved_scores(files: ModelFiles) -> StrictScores:
+    from marsad.evaluation.scoring import Counts
+
+    by_type = json.loads(files.metrics.read_text(encoding="utf-8"))["dev"]["strict"]["by_type"]
+    return StrictScores(
+        {name: Counts(row["correct"], row["predicted"], row["support"]) for name, row in by_type.items()}
+    )
+
+
+# --- data ----------------------------------------------------------------------------------------------
+
+
+def encode_split(documents: Sequence[Document], encoder: WordEncoder, labels: LabelSet, text: TextConfig) -> EncodedSplit:
+    """Documents → words → tags → windows → a ``datasets.Dataset`` of ``input_ids`` and ``labels``.
+
+    A word's tag stands on its first sub-token; the others, and special tokens, are ignored by the loss.
+    Entities that had to be widened or dropped are named in the log.
+    """
+    all_words, all_windows = [], []
+    rows: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    widened = dropped = 0
+    for document in documents:
+        words = split_words(document.text, text)
+        alignment = align_entities(document, words)
+        for entity in alignment.widened:
+            logger.warning("%s: entity [%d, %d) %s was widened to whole words", document.id, entity.start, entity.end, entity.label)
+        for entity, why in alignment.dropped:
+            logger.warning("%s: entity [%d, %d) %s is left out: it %s", document.id, entity.start, entity.end, entity.label, why)
+        widened += len(alignment.widened)
+        dropped += len(alignment.dropped)
+        tags = tag_ids(alignment.spans, len(words), labels)
+        windows = encoder.encode_document(words)
+        for window in windows:
+            row = [_IGNORED] * len(window.input_ids)
+            for position, tag in zip(window.first_tokens, tags[window.window.first : window.window.last], strict=True):
+                row[position] = tag
+            rows["input_ids"].append(window.input_ids)
+            rows["labels"].append(row)
+        all_words.append(words)
+        all_windows.append(windows)
+    return EncodedSplit(documents, all_words, all_windows, datasets.Dataset.from_dict(rows), widened, dropped)
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Shuffled windows, neighbours of like length, as a function of seed and epoch alone.
+
+    Windows are shuffled, cut into chunks of fifty batches and sorted by length inside each; the batches
+    are then shuffled again. Since nothing depends on how far a run got, a resumed run sees what an
+    unbroken one would have seen.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = generator.permutation(len(self.lengths))
+        chunk = 50 * self.batch_size
+        batches: list[np.ndarray[Any, Any]] = []
+        for start in range(0, len(order), chunk):
+            part = order[start : start + chunk]
+            part = part[np.argsort(-self.lengths[part], kind="stable")]
+            batches += [part[at : at + self.batch_size] for at in range(0, len(part), self.batch_size)]
+        # An incomplete batch must come last, else the batches after it would be cut across lengths.
+        batches.sort(key=len, reverse=True)
+        whole = sum(len(batch) == self.batch_size for batch in batches)
+        for index in [*generator.permutation(whole), *range(whole, len(batches))]:
+            yield from (int(window) for window in batches[index])
+
+
+# --- the optimizer's work --------------------------------------------------------------------------------
+
+
+class _TokenTrainer(Trainer):
+    """The Trainer with our sampler and a learning rate of its own for the head."""
+
+    def __init__(self, *args: Any, training: Config, train_lengths: Sequence[int], **kwargs: Any) -> None:
+        self._training = training.training
+        self._train_lengths = train_lengths
+        super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        batch = self.args.per_device_train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(self._train_lengths, batch, self._training.seed)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            groups = parameter_groups(
+                self.model,
+                self._training.learning_rate,
+                self._training.head_learning_rate,
+                self._training.weight_decay,
+            )
+            self.optimizer = torch.optim.AdamW(groups, lr=self._training.learning_rate)
+        return self.optimizer
+
+
+def parameter_groups(
+    network: nn.Module, learning_rate: float, head_learning_rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Four groups for the optimizer: encoder and head, each with and without weight decay.
+
+    Biases and layer norms (one-dimensional parameters) are not decayed.
+    """
+    prefix = f"{network.base_model_prefix}."
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(prefix), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": learning_rate if body else head_learning_rate,
+            "weight_decay": weight_decay if matrix else 0.0,
+        }
+        for (body, matrix), parameters in groups.items()
+    ]
+
+
+def token_loss(config: Config) -> Callable[..., torch.Tensor]:
+    """Cross-entropy over the words' first sub-tokens, with the config's class weights and smoothing.
+
+    The result takes the network's output, labels [batch, tokens] and the number of labelled tokens in the
+    optimizer's whole step (all processes and accumulated batches), by which the sum is divided.
+    """
+    weights = None
+    if config.training.class_weights is not None:
+        weights = torch.tensor(
+            [config.training.class_weights.get(tag.removeprefix("B-").removeprefix("I-"), 1.0) for tag in config.label_set.tags]
+        )
+    smoothing = config.training.label_smoothing
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+        logits = outputs["logits"].float()
+        total = nn.functional.cross_entropy(
+            logits.view(-1, logits.shape[-1]),
+            labels.view(-1),
+            weight=None if weights is None else weights.to(logits.device),
+            ignore_index=_IGNORED,
+            reduction="sum",
+            label_smoothing=smoothing,
+        )
+        return total / (num_items_in_batch if num_items_in_batch is not None else (labels != _IGNORED).sum())
+
+    return loss
+
+
+def processes() -> PartialState:
+    """This process among those of `torchrun` (alone without it)."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def training_arguments(config: Config, work: Path) -> TrainingArguments:
+    """The one place where our config becomes the Trainer's arguments.
+
+    Raises MarsadError when the batch can't be shared out evenly among processes and accumulation steps.
+    """
+    training = config.training
+    state = processes()
+    shares = state.num_processes * training.gradient_accumulation
+    if training.batch_size % shares:
+        raise MarsadError(
+            f"training.batch_size {training.batch_size} can't be shared out evenly among {state.num_processes} "
+            f"processes × {training.gradient_accumulation} accumulation steps; choose a multiple of {shares}"
+        )
+    return TrainingArguments(
+        output_dir=str(work),
+        num_train_epochs=training.epochs,
+        per_device_train_batch_size=training.batch_size // shares,
+        per_device_eval_batch_size=max(training.batch_size // shares, 8),
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=training.schedule,
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        bf16=uses_bf16(training.precision),
+        use_cpu=not torch.cuda.is_available(),
+        ddp_backend="gloo" if state.num_processes > 1 and not torch.cuda.is_available() else None,
+        ddp_find_unused_parameters=False,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="f1",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=training.log_every,
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        seed=training.seed,
+    )
+
+
+def uses_bf16(precision: str) -> bool:
+    """Whether to compute in bf16: as asked, or where the hardware has it (on CPUs without it, it is slower)."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _fit(
+    network: PreTrainedModel,
+    encoder: WordEncoder,
+    config: Config,
+    splits: Mapping[str, EncodedSplit],
+    work: Path,
+    checkpoint: Path | None,
+) -> list[dict[str, Any]]:
+    """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run."""
+    arguments = training_arguments(config, work)
+    callbacks: list[Any] = [ProgressCallback(splits["train"].tokens)]
+    if processes().is_main_process:
+        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"))))
+    if config.training.patience is not None:
+        callbacks.append(EarlyStoppingCallback(config.training.patience))
+    trainer = _TokenTrainer(
+        model=network,
+        args=arguments,
+        training=config,
+        train_lengths=[len(ids) for ids in splits["train"].dataset["input_ids"]],
+        train_dataset=splits["train"].dataset,
+        eval_dataset=splits["dev"].dataset,
+        data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8),
+        compute_loss_func=token_loss(config),
+        compute_metrics=_dev_metrics(splits["dev"], config),
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if checkpoint is not None:
+        logger.info("resuming from %s", checkpoint.name)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    return list(trainer.state.log_history)
+
+
+def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPrediction], dict[str, float]]:
+    """Strict dev scores from the Trainer's padded logits, [windows, tokens, tags]."""
+
+    def metrics(output: EvalPrediction) -> dict[str, float]:
+        rows = iter(output.predictions)
+        predicted = []
+        for words, windows in zip(split.words, split.windows, strict=True):
+            scores = [next(rows)[window.first_tokens].astype(np.float32) for window in windows]
+            predicted.append(decode_document(words, windows, scores, config.label_set))
+        scores_by_type = score_documents(split.documents, predicted, config.label_set, config.text)
+        return {"f1": scores_by_type.overall.f1} | {
+            f"f1_{name}": counts.f1 for name, counts in scores_by_type.by_type.items()
+        }
+
+    return metrics
+
+
+def score_split(tagger: Tagger, split: EncodedSplit) -> StrictScores:
+    """Strict scores of a split, in fp32, as ``evaluate.py`` would give them."""
+    predicted = []
+    budget = TOKENS_PER_BATCH.get(tagger.network.device.type, TOKENS_PER_BATCH["cuda"])
+    for words, windows in zip(split.words, split.windows, strict=True):
+        scores = score_windows(tagger.network, windows, tagger.encoder.pad_id, budget)
+        predicted.append(decode_document(words, windows, scores, tagger.labels))
+    return score_documents(split.documents, predicted, tagger.labels, tagger.text)

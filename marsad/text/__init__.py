@@ -1,0 +1,1 @@
+"""From the raw report to words and windows: normalisation with offsets, segmentation."""

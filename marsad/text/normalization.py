@@ -1,0 +1,215 @@
+"""One normalisation for training and inference, with an exact map back to the caller's text.
+
+Arabic posts and reports spell one word in many ways: stretched by tatweel, with or without
+diacritics, in presentation forms copied out of PDFs, with bidi marks around numbers, and broken by
+tatweel and spaces to get past the filters of social networks (``قـ ـصـ ـف`` for ``قصف``). All of them are
+read as the word, and every normalised character knows which code points of the original it stands for.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+from pydantic import BaseModel, ConfigDict
+
+TATWEEL = "\u0640"
+
+# Letters that do not join to the one after them: a word broken after one of these carries no tatweel there.
+_NON_JOINING = frozenset("اأإآٱدذرزژوؤةىء")
+_ARABIC_MARKS = r"\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8\u06EA-\u06ED\u08CA-\u08E1\u08E3-\u08FF"
+_INVISIBLE = r"\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFE00-\uFE0F\uFEFF"
+_MARK = regex.compile(f"[{_ARABIC_MARKS}]")
+_INVISIBLE_CHAR = regex.compile(f"[{_INVISIBLE}]")
+# A piece of a possibly broken word: Arabic letters with their marks, tatweel and invisible characters.
+_PIECE = regex.compile(rf"[[\p{{Arabic}}&&\p{{L}}]{TATWEEL}{_ARABIC_MARKS}{_INVISIBLE}]+", regex.V1)
+# What may stand between two pieces: up to two blanks, or one mark put there to break the word.
+_BLANK_GAP = regex.compile(r"[ \u00A0\u202F]{1,2}")
+_MARK_GAP = regex.compile(r"[.*•·|/\\_-]")
+
+_ALEF_HAMZA = dict.fromkeys("أإآٱ", "ا") | {"ؤ": "و", "ئ": "ي"}
+# Persian and Urdu keyboards, and the Egyptian habit of a final ya without dots.
+_YA_KAF = {"ی": "ي", "ې": "ي", "ے": "ي", "ى": "ي", "ک": "ك", "ڪ": "ك"}
+
+
+class TextConfig(BaseModel):
+    """Which spellings are read as one. Saved with the model: training and inference use the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tatweel: bool = True
+    """Drop tatweel inside words (``قصــف`` is ``قصف``)."""
+    diacritics: bool = True
+    """Drop vowel signs, shadda, tanwin and Quranic marks."""
+    presentation_forms: bool = True
+    """Read ``ﻗﺼﻒ`` (U+FB50–FDFF, U+FE70–FEFF) as the letters that they show."""
+    alef_hamza: bool = False
+    """Read أ إ آ ٱ as ا, ؤ as و and ئ as ي (older newspapers and posts leave the hamza out)."""
+    ya_kaf: bool = False
+    """Read ى and the Persian ی as ي, and the Persian ک as ك."""
+    digits: bool = True
+    """Read Arabic-Indic and Persian digits as 0–9 and ٫ ٬ as . and ,."""
+    invisible: bool = True
+    """Drop bidi marks, joiners, soft hyphens, variation selectors and byte order marks."""
+    broken_words: bool = True
+    """Join words broken by tatweel and spaces (``قـ ـصـ ـف``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedText:
+    """Normalised text and, for each of its characters, the original code points that it stands for.
+
+    ``starts[i]`` and ``ends[i]`` bound the original of ``text[i]``; dropped marks and tatweel belong to
+    the letter beside them. Both are non-decreasing, and ``starts[i] < ends[i]``.
+    """
+
+    text: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open span of the original text that ``text[start:end]`` (not empty) stands for."""
+        return self.starts[start], self.ends[end - 1]
+
+
+@lru_cache(maxsize=65536)
+def _read_char(char: str, config: TextConfig) -> str | None:
+    """What a character is read as: a string, "" for an invisible one, None for a dropped mark."""
+    if config.invisible and _INVISIBLE_CHAR.fullmatch(char):
+        return ""
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"  # a lone surrogate from a JSON escape: no tokenizer takes it
+    if config.presentation_forms and ("\ufb50" <= char <= "\ufdff" or "\ufe70" <= char <= "\ufefe"):
+        letters = unicodedata.normalize("NFKC", char).strip()
+        # A whole phrase in one code point (ﷺ) stays one symbol: its words would share one place.
+        if letters and letters != char and " " not in letters:
+            # A vowel sign in its spacing form (ﹰ) is a mark like any other.
+            return "".join(_read_char(letter, config) or "" for letter in letters) or None
+    if config.diacritics and _MARK.fullmatch(char):
+        return None
+    if config.alef_hamza and char in _ALEF_HAMZA:
+        return _ALEF_HAMZA[char]
+    if config.ya_kaf and char in _YA_KAF:
+        return _YA_KAF[char]
+    if config.digits:
+        if char == "٫":
+            return "."
+        if char == "٬":
+            return ","
+        if "\u0660" <= char <= "\u06f9" and char.isdecimal():
+            return str(unicodedata.decimal(char))
+    return char
+
+
+def normalize_text(text: str, config: TextConfig) -> NormalizedText:
+    """Normalise any string; see :class:`TextConfig` for what is changed and :class:`NormalizedText` for the map."""
+    gaps = {i for start, end in find_broken_words(text) for i in range(start, end)} if config.broken_words else set()
+    chars: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    # Where the dropped marks before the next letter begin, and whether the last letter is still being written.
+    lead: int | None = None
+    in_word = False
+    tatweel_run: int | None = None
+
+    def keep_lone_tatweel(end: int) -> None:
+        # A tatweel that touches no letter is punctuation: newspapers set it as a dash.
+        nonlocal tatweel_run
+        if tatweel_run is not None:
+            chars.append(TATWEEL)
+            starts.append(tatweel_run)
+            ends.append(end)
+            tatweel_run = None
+
+    run_end = 0
+    for i, char in enumerate(text):
+        if i in gaps:
+            continue
+        if config.tatweel and char == TATWEEL:
+            if in_word:
+                ends[-1] = i + 1
+            else:
+                lead = i if lead is None else lead
+                tatweel_run = i if tatweel_run is None else tatweel_run
+                run_end = i + 1
+            continue
+        read = _read_char(char, config)
+        if read == "":
+            continue
+        if read is None:
+            if in_word:
+                ends[-1] = i + 1
+            elif lead is None:
+                lead = i
+            continue
+        letter = read[0].isalpha() or unicodedata.category(read[0])[0] == "M"
+        if letter:
+            start = i if lead is None else lead
+            tatweel_run = None
+        else:
+            start = i
+            keep_lone_tatweel(run_end)
+        lead = None
+        in_word = letter
+        for piece in read:
+            chars.append(piece)
+            starts.append(start)
+            ends.append(i + 1)
+    keep_lone_tatweel(run_end)
+    return NormalizedText("".join(chars), tuple(starts), tuple(ends))
+
+
+def find_broken_words(text: str) -> Iterator[tuple[int, int]]:
+    """The gaps inside words that were broken by tatweel and spaces, as half-open spans of ``text``.
+
+    Two neighbouring pieces are one word when a tatweel reaches out on both sides of the gap
+    (``قـ ـصـ``). A tatweel on one side alone joins only where a piece is short, since dashes and stretched
+    words carry one too; the article (``الـ زلزال``) always joins, while a lone preposition (``لـ حلب``) and
+    the Hijri ``هـ`` are words of their own. A break after a letter that does not join carries no tatweel, so
+    inside a broken word a single letter after one goes on with it (``ـز ا ل``).
+    """
+    if TATWEEL not in text:
+        return
+    pieces = [match for match in _PIECE.finditer(text) if _letters(match.group())]
+    broken = False
+    for left, right in zip(pieces, pieces[1:], strict=False):
+        start, end = left.end(), right.start()
+        gap = text[start:end]
+        if _BLANK_GAP.fullmatch(gap):
+            broken = _goes_on(left.group(), right.group(), broken)
+        else:
+            broken = bool(_MARK_GAP.fullmatch(gap)) and _reaches(left.group(), right.group()) == (True, True)
+        if broken:
+            yield start, end
+
+
+def _letters(piece: str) -> str:
+    return "".join(char for char in piece if char.isalpha() and char != TATWEEL)
+
+
+def _reaches(left: str, right: str) -> tuple[bool, bool]:
+    """Whether the left piece ends, and the right one begins, with a tatweel."""
+    left = regex.sub(f"[{_INVISIBLE}{_ARABIC_MARKS}]+$", "", left)
+    right = regex.sub(f"^[{_INVISIBLE}{_ARABIC_MARKS}]+", "", right)
+    return left.endswith(TATWEEL), right.startswith(TATWEEL)
+
+
+def _goes_on(left: str, right: str, broken: bool) -> bool:
+    """Whether the piece ``right`` belongs to the word of ``left``; ``broken``: left already goes on with one."""
+    before, after = _letters(left), _letters(right)
+    match _reaches(left, right):
+        case True, True:
+            return True
+        case True, False:
+            if regex.fullmatch("[وف]?[بكل]?ا?ل", before) and len(before) > 1:
+                return True
+            if not broken and before in set("لبكفسه") and not right.endswith(TATWEEL):
+                return False
+            return min(len(before), len(after)) <= 3
+        case False, True:
+            return before[-1] not in _NON_JOINING and min(len(before), len(after)) <= 3
+        case _:
+            return broken and before[-1] in _NON_JOINING and len(after) == 1 and after != "و"
