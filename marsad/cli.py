@@ -15,7 +15,12 @@ from marsad.errors import MarsadError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 done, 2 a mistake in what was given."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    # argparse takes positional arguments in one run only; overrides may stand after options too.
+    if rest and not (options.run is _train and all("=" in one and not one.startswith("-") for one in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides += rest
     _set_up_output()
     try:
         result: int = options.run(options)
@@ -27,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("marsad: interrupted", file=sys.stderr)
         return 130
+
+
+def entry_point() -> None:
+    """The console command ``marsad``."""
+    sys.exit(main())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="find the entities of reports")
     predict.add_argument("model", type=Path, help="a model folder")
-    predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file")
+    predict.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
+    )
     predict.add_argument("--output", type=Path, required=True, help="file to write, one JSON object a report")
     predict.set_defaults(run=_predict)
     return parser
@@ -76,7 +88,10 @@ def _train(options: argparse.Namespace) -> int:
 
     config = load_config(options.config, options.overrides)
     _quiet_transformers()
-    from marsad.modeling.training import train
+    try:
+        from marsad.modeling.training import train
+    except ModuleNotFoundError as error:
+        raise MarsadError(f"training needs the package {error.name}; run: pip install 'marsad[train]'") from None
 
     result = train(config, resume=options.resume, overwrite=options.overwrite)
     if os.environ.get("RANK", "0") == "0":

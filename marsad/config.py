@@ -186,7 +186,9 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
+        hint = (
+            f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
+        )
         text = f"unknown key {key!r}; {hint}"
     else:
         message = first["msg"].removeprefix("Value error, ")

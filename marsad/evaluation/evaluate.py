@@ -97,7 +97,12 @@ def evaluate(model: str | Path, files: Sequence[str | Path]) -> Evaluation:
     widened, dropped = _alignment_issues(documents, tagger.text)
     for issue in (*widened, *dropped):
         logger.warning(
-            "%s: entity [%d, %d) %s %s", issue.document, issue.entity.start, issue.entity.end, issue.entity.label, issue.problem
+            "%s: entity [%d, %d) %s %s",
+            issue.document,
+            issue.entity.start,
+            issue.entity.end,
+            issue.entity.label,
+            issue.problem,
         )
     return Evaluation(
         model=str(model),

@@ -117,7 +117,9 @@ def save_artifacts(
         fingerprint=_model_fingerprint(files, encoder),
         data=data,
         code=code_fingerprint(),
-        versions={name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
+        versions={
+            name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")
+        },
     )
     write_json(files.manifest, asdict(manifest))
     return manifest

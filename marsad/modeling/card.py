@@ -41,7 +41,8 @@ def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: Stric
     }
     rows = [*dev.by_type.items(), ("all (micro)", overall)]
     table = "\n".join(
-        f"| {name} | {counts.precision:.4f} | {counts.recall:.4f} | {counts.f1:.4f} | {counts.gold} |" for name, counts in rows
+        f"| {name} | {counts.precision:.4f} | {counts.recall:.4f} | {counts.f1:.4f} | {counts.gold} |"
+        for name, counts in rows
     )
     counts = "\n".join(
         f"| {name} | {split['reports']} | {split['words']} | {split['entities']} | {split['widened_entities']} | "
@@ -87,9 +88,9 @@ The dev split chose the checkpoint, so these are somewhat flattering; judge the 
 ## Training
 
 At most {training.epochs} epochs, {training.batch_size} windows of up to {config.model.max_tokens} sub-tokens a step,
-learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for the head), seed {training.seed}. `config.yaml` has
-every setting, `marsad.json` the fingerprints of data and code, `metrics.json` the course of the run, `logs/` the
-TensorBoard files.
+learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for the head), seed {training.seed}.
+`config.yaml` has every setting, `marsad.json` the fingerprints of data and code, `metrics.json` the course of the run,
+`logs/` the TensorBoard files.
 
 ## Limits
 

@@ -22,6 +22,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def _read_contents(data: bytes) -> _Contents:
     at += 4 * count
     blob = data[at : at + blob_size]
     at += blob_size
-    pieces = [blob[start:end].decode("utf-8") for start, end in zip(offsets, offsets[1:], strict=False)]
+    pieces = [blob[start:end].decode("utf-8") for start, end in pairwise(offsets)]
     _entries, table_size = struct.unpack_from("<iI", data, at)
     at += 8 + table_size
     shapes = {"emb.word": (rows, hidden), "emb.pos": (positions, hidden), "emb.type": (token_types, hidden)}
@@ -179,7 +180,11 @@ def _kept_pieces(pieces: Sequence[str]) -> list[int]:
     kept = []
     for index, piece in enumerate(pieces):
         bare = piece.replace(_METASPACE, "")
-        if index < len(_SPECIAL) or all(_is_arabic_or_mark(char) for char in bare) or len(bare) == 1 and bare < "\u0250":
+        if (
+            index < len(_SPECIAL)
+            or all(_is_arabic_or_mark(char) for char in bare)
+            or (len(bare) == 1 and bare < "\u0250")
+        ):
             kept.append(index)
     return kept
 

@@ -24,7 +24,9 @@ from marsad.modeling.encoding import WordEncoder
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 # First parts that are folders by habit: a missing one is a mistyped path, not somebody's account.
-_FOLDERS = frozenset({"models", "model", "encoders", "encoder", "checkpoints", "data", "configs", "output", "outputs", "runs"})
+_FOLDERS = frozenset(
+    {"models", "model", "encoders", "encoder", "checkpoints", "data", "configs", "output", "outputs", "runs"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
             source.location, local_files_only=not source.hub
         )
     except (OSError, ValueError, KeyError) as error:
-        raise MarsadError(f"encoder {source.location!r}: its tokenizer can't be loaded ({_first_line(error)})") from None
+        raise MarsadError(
+            f"encoder {source.location!r}: its tokenizer can't be loaded ({_first_line(error)})"
+        ) from None
     return WordEncoder(tokenizer, config.max_tokens, config.overlap)
 
 

@@ -43,7 +43,9 @@ class WordEncoder:
                 "tokenizer (a tokenizer.json in its folder)"
             )
         if tokenizer.pad_token_id is None:
-            raise MarsadError("the encoder's tokenizer has no padding token; set pad_token in its tokenizer_config.json")
+            raise MarsadError(
+                "the encoder's tokenizer has no padding token; set pad_token in its tokenizer_config.json"
+            )
         self.tokenizer = tokenizer
         self.pad_id: int = tokenizer.pad_token_id
         begin = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id

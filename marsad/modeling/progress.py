@@ -40,9 +40,7 @@ class ProgressCallback(TrainerCallback):
         """Start the step's clock."""
         self._step_began = time.monotonic()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Count the step."""
         self._busy += time.monotonic() - self._step_began
         if self._bar is not None:
@@ -62,7 +60,8 @@ class ProgressCallback(TrainerCallback):
             return
         if "eval_f1" in logs:
             by_type = ", ".join(f"{key[8:]} {value:.4f}" for key, value in logs.items() if key.startswith("eval_f1_"))
-            self._say(f"epoch {state.epoch:.0f}: strict dev F1 {logs['eval_f1']:.4f} ({by_type}), dev loss {logs['eval_loss']:.4f}")
+            scores = f"strict dev F1 {logs['eval_f1']:.4f} ({by_type}), dev loss {logs['eval_loss']:.4f}"
+            self._say(f"epoch {state.epoch:.0f}: {scores}")
         elif "loss" in logs and self._bar is None:
             done = state.global_step - self._first_step
             left = self._busy / done * (state.max_steps - state.global_step) if done else 0.0

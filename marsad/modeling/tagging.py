@@ -91,9 +91,7 @@ def decode_tags(tags: Sequence[str]) -> list[WordSpan]:
     return spans
 
 
-def word_spans_to_entities(
-    spans: Sequence[WordSpan], scores: Sequence[float | None], words: Words
-) -> Iterator[Entity]:
+def word_spans_to_entities(spans: Sequence[WordSpan], scores: Sequence[float | None], words: Words) -> Iterator[Entity]:
     """Spans of words as entities on the original text."""
     for span, score in zip(spans, scores, strict=True):
         yield Entity(words.words[span.first].start, words.words[span.last - 1].end, span.label, score)

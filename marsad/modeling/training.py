@@ -31,7 +31,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from marsad.annotations.jsonl import read_documents
 from marsad.config import Config
@@ -42,8 +42,6 @@ from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
     Tagger,
-    code_fingerprint,
-    dump_config,
     fingerprint_files,
     read_manifest,
     save_artifacts,
@@ -265,7 +263,9 @@ def _saved_scores(files: ModelFiles) -> StrictScores:
 # --- data ----------------------------------------------------------------------------------------------
 
 
-def encode_split(documents: Sequence[Document], encoder: WordEncoder, labels: LabelSet, text: TextConfig) -> EncodedSplit:
+def encode_split(
+    documents: Sequence[Document], encoder: WordEncoder, labels: LabelSet, text: TextConfig
+) -> EncodedSplit:
     """Documents → words → tags → windows → a ``datasets.Dataset`` of ``input_ids`` and ``labels``.
 
     A word's tag stands on its first sub-token; the others, and special tokens, are ignored by the loss.
@@ -278,9 +278,13 @@ def encode_split(documents: Sequence[Document], encoder: WordEncoder, labels: La
         words = split_words(document.text, text)
         alignment = align_entities(document, words)
         for entity in alignment.widened:
-            logger.warning("%s: entity [%d, %d) %s was widened to whole words", document.id, entity.start, entity.end, entity.label)
+            logger.warning(
+                "%s: entity [%d, %d) %s was widened to whole words", document.id, entity.start, entity.end, entity.label
+            )
         for entity, why in alignment.dropped:
-            logger.warning("%s: entity [%d, %d) %s is left out: it %s", document.id, entity.start, entity.end, entity.label, why)
+            logger.warning(
+                "%s: entity [%d, %d) %s is left out: it %s", document.id, entity.start, entity.end, entity.label, why
+            )
         widened += len(alignment.widened)
         dropped += len(alignment.dropped)
         tags = tag_ids(alignment.spans, len(words), labels)
@@ -339,10 +343,11 @@ class LengthGroupedSampler(Sampler[int]):
 class _TokenTrainer(Trainer):
     """The Trainer with our sampler and a learning rate of its own for the head."""
 
-    def __init__(self, *args: Any, training: Config, train_lengths: Sequence[int], **kwargs: Any) -> None:
-        self._training = training.training
+    def __init__(self, network: PreTrainedModel, config: Config, train_lengths: Sequence[int], **kwargs: Any) -> None:
+        self._network = network
+        self._training = config.training
         self._train_lengths = train_lengths
-        super().__init__(*args, **kwargs)
+        super().__init__(model=network, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         batch = self.args.per_device_train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
@@ -351,7 +356,7 @@ class _TokenTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             groups = parameter_groups(
-                self.model,
+                self._network,
                 self._training.learning_rate,
                 self._training.head_learning_rate,
                 self._training.weight_decay,
@@ -391,7 +396,10 @@ def token_loss(config: Config) -> Callable[..., torch.Tensor]:
     weights = None
     if config.training.class_weights is not None:
         weights = torch.tensor(
-            [config.training.class_weights.get(tag.removeprefix("B-").removeprefix("I-"), 1.0) for tag in config.label_set.tags]
+            [
+                config.training.class_weights.get(tag.removeprefix("B-").removeprefix("I-"), 1.0)
+                for tag in config.label_set.tags
+            ]
         )
     smoothing = config.training.label_smoothing
 
@@ -411,7 +419,7 @@ def token_loss(config: Config) -> Callable[..., torch.Tensor]:
 
 
 def processes() -> PartialState:
-    """This process among those of `torchrun` (alone without it)."""
+    """The place of this process among those of `torchrun` (alone without it)."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
@@ -463,7 +471,7 @@ def uses_bf16(precision: str) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -484,10 +492,10 @@ def _fit(
     if config.training.patience is not None:
         callbacks.append(EarlyStoppingCallback(config.training.patience))
     trainer = _TokenTrainer(
-        model=network,
-        args=arguments,
-        training=config,
+        network,
+        config,
         train_lengths=[len(ids) for ids in splits["train"].dataset["input_ids"]],
+        args=arguments,
         train_dataset=splits["train"].dataset,
         eval_dataset=splits["dev"].dataset,
         data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8),

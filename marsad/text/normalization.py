@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import regex
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +21,10 @@ TATWEEL = "\u0640"
 
 # Letters that do not join to the one after them: a word broken after one of these carries no tatweel there.
 _NON_JOINING = frozenset("اأإآٱدذرزژوؤةىء")
-_ARABIC_MARKS = r"\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8\u06EA-\u06ED\u08CA-\u08E1\u08E3-\u08FF"
+_ARABIC_MARKS = (
+    r"\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8"
+    r"\u06EA-\u06ED\u08CA-\u08E1\u08E3-\u08FF"
+)
 _INVISIBLE = r"\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFE00-\uFE0F\uFEFF"
 _MARK = regex.compile(f"[{_ARABIC_MARKS}]")
 _INVISIBLE_CHAR = regex.compile(f"[{_INVISIBLE}]")
@@ -175,7 +179,7 @@ def find_broken_words(text: str) -> Iterator[tuple[int, int]]:
         return
     pieces = [match for match in _PIECE.finditer(text) if _letters(match.group())]
     broken = False
-    for left, right in zip(pieces, pieces[1:], strict=False):
+    for left, right in pairwise(pieces):
         start, end = left.end(), right.start()
         gap = text[start:end]
         if _BLANK_GAP.fullmatch(gap):
