@@ -63,6 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--output", type=Path, required=True, help="file to write, one JSON object a report")
     predict.set_defaults(run=_predict)
+
+    audit = commands.add_parser("audit", help="check annotated reports before training on them")
+    audit.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="files of annotated reports, or their folder"
+    )
+    audit.add_argument("--against", nargs="+", type=Path, default=[], help="texts that the reports may not repeat")
+    audit.add_argument("--output", type=Path, help="folder for audit.json")
+    audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
+    audit.set_defaults(run=_audit)
     return parser
 
 
@@ -119,3 +128,14 @@ def _predict(options: argparse.Namespace) -> int:
     count = predict_files(options.model, options.inputs, options.output)
     print(f"{count} reports: {options.output}")
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from marsad.annotations.audit import audit_files
+    from marsad.files import write_report
+
+    audit = audit_files(options.paths, options.against)
+    print(audit.table())
+    if options.output is not None:
+        print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
+    return 3 if options.strict and audit.errors else 0

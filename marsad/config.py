@@ -150,7 +150,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise MarsadError(f"{path}: is a folder, expected a YAML config file") from None
     except UnicodeDecodeError as error:
         raise MarsadError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, 2024-13-45
         raise MarsadError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}
@@ -165,7 +167,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise MarsadError(f"override {override!r}: expected section.key=value, for instance training.epochs=3")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise MarsadError(f"override {override!r}: the value is not YAML") from None
     *sections, last = key.split(".")
     node = values
@@ -182,7 +184,7 @@ def _explain(error: ValidationError) -> str:
     problems = error.errors()
     first = problems[0]
     location = [str(part) for part in first["loc"]]
-    key = ".".join(location)
+    key = " ".join(".".join(location).split())
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)

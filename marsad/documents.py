@@ -62,11 +62,11 @@ class Document:
         for previous, entity in zip((None, *ordered), ordered, strict=False):
             if entity.end > len(self.text):
                 raise ValueError(
-                    f"entity [{entity.start}, {entity.end}) {entity.label} ends outside the text of "
+                    f"entity [{entity.start}, {entity.end}) {entity.label!r} ends outside the text of "
                     f"{len(self.text)} code points; offsets count code points, not bytes or UTF-16 units"
                 )
             if previous is not None and entity.start < previous.end:
                 raise ValueError(
-                    f"entities [{previous.start}, {previous.end}) {previous.label} and "
-                    f"[{entity.start}, {entity.end}) {entity.label} overlap; keep one of them"
+                    f"entities [{previous.start}, {previous.end}) {previous.label!r} and "
+                    f"[{entity.start}, {entity.end}) {entity.label!r} overlap; keep one of them"
                 )

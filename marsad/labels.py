@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 class LabelSet:
     """The entity types of a project, in order.
 
-    Raises ValueError when there are none or one stands twice or holds whitespace.
+    Raises ValueError when there are none, one stands twice, or a name holds whitespace or begins or ends
+    with a hyphen, which the tags could not tell from their own (``B-X``).
     """
 
     types: tuple[str, ...]
@@ -30,6 +31,8 @@ class LabelSet:
         for name in self.types:
             if not name or name.split() != [name]:
                 raise ValueError(f"entity type {name!r} is empty or holds whitespace")
+            if name.strip("-") != name:
+                raise ValueError(f"entity type {name!r} begins or ends with a hyphen")
 
     @classmethod
     def from_tags(cls, tags: Iterable[str]) -> LabelSet:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MarsadError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise MarsadError(f"{path}: is a folder, expected a file of reports") from None
-    except PermissionError:
-        raise MarsadError(f"{path}: may not be read (permission denied)") from None
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
 
 
 def document_from_record(record: dict[str, Any], where: str, labels: Collection[str] | None = None) -> Document:
@@ -135,9 +136,10 @@ def _date(value: Any) -> date | None:
     if value is None:
         return None
     try:
-        if len(value) != 10:
+        day = date.fromisoformat(value)
+        if day.isoformat() != value:  # fromisoformat takes 20240101 and 2024-W01-1 too
             raise ValueError
-        return date.fromisoformat(value)
+        return day
     except (TypeError, ValueError):
         raise ValueError(f"published is {value!r}, expected YYYY-MM-DD or null") from None
 
@@ -173,6 +175,8 @@ def write_records(records: Iterable[dict[str, Any]], path: Path) -> int:
 
     Raises MarsadError when the file can't be written.
     """
+    if not path.name:
+        raise MarsadError(f"{path}: is a folder, expected the name of a file to write")
     partial = path.with_name(f".{path.name}.partial")
     count = 0
     try:
@@ -187,7 +191,8 @@ def write_records(records: Iterable[dict[str, Any]], path: Path) -> int:
     except OSError as error:
         raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     return count
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from marsad.annotations.jsonl import read_documents
 from marsad.batch.recognizer import Recognizer
 from marsad.documents import Document, Entity
-from marsad.errors import MarsadError
 from marsad.evaluation.scoring import StrictScores, score_documents
-from marsad.modeling.artifacts import fingerprint_files, load_tagger, write_json
+from marsad.files import fingerprint_files, write_report
+from marsad.modeling.artifacts import load_tagger
 from marsad.modeling.tagging import align_entities
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
@@ -76,13 +76,7 @@ class Evaluation:
 
     def write(self, folder: Path) -> Path:
         """Write ``report.json`` into ``folder``. Raises MarsadError when it can't be written."""
-        path = folder / "report.json"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, self.record())
-        except OSError as error:
-            raise MarsadError(f"{path}: can't be written ({error.strerror})") from None
-        return path
+        return write_report(folder / "report.json", self.record())
 
 
 def evaluate(model: str | Path, files: Sequence[str | Path]) -> Evaluation:

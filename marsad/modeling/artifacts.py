@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from marsad.config import Config
 from marsad.errors import MarsadError
+from marsad.files import fingerprint_files, write_json
 from marsad.labels import LabelSet
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
@@ -173,22 +174,6 @@ def dump_config(config: Config) -> str:
     """The resolved config as YAML; ``load_config`` reads it back equal."""
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return text
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file at once: it is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def fingerprint_files(paths: Iterable[Path]) -> str:
-    """SHA-256 over the contents of files, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 @cache

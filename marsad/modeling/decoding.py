@@ -13,6 +13,10 @@ from marsad.text.windows import Window, widest_context
 
 FloatArray = NDArray[np.float32]
 
+# Log-probabilities below this are read as this: products of a few of them stay above the smallest double, so
+# that no word's valid tags all come to zero.
+_LEAST = -300.0
+
 
 def decode_windows(windows: Sequence[Window], scores: Sequence[FloatArray], length: int) -> FloatArray:
     """Merge the windows of a document: each word is scored where it has the widest context.
@@ -82,7 +86,7 @@ def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], l
 
     Forward-backward with each step scaled to sum to one; the scales cancel in the ratio.
     """
-    probs = np.exp(log_probs)
+    probs = np.exp(np.maximum(log_probs, _LEAST))
     allowed = labels.transitions.astype(np.float64)
     length = len(probs)
     forward = np.empty_like(probs)
@@ -108,10 +112,6 @@ def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], l
         if span.last < length:
             # What follows may be anything but more of the same entity.
             after = probs[span.last] * backward[span.last]
-            mass *= (after.sum() - after[_inside(labels)].sum()) / scale[span.last]
+            mass *= after[labels.starts].sum() / scale[span.last]
         posteriors.append(float(min(mass, 1.0)))
     return posteriors
-
-
-def _inside(labels: LabelSet) -> NDArray[np.int64]:
-    return np.array([labels.begin(index) + 1 for index in range(len(labels.types))])

@@ -37,15 +37,15 @@ from marsad.annotations.jsonl import read_documents
 from marsad.config import Config
 from marsad.documents import Document
 from marsad.errors import MarsadError
-from marsad.evaluation.scoring import StrictScores, score_documents
+from marsad.evaluation.scoring import Counts, StrictScores, score_documents
+from marsad.files import fingerprint_files, write_json
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
     Tagger,
-    fingerprint_files,
     read_manifest,
+    read_saved_config,
     save_artifacts,
-    write_json,
 )
 from marsad.modeling.card import model_card
 from marsad.modeling.encoders import find_encoder, load_network, load_tokenizer
@@ -160,11 +160,14 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
 
 
 def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
-    documents = read_documents([*config.data.train, *config.data.dev], config.labels)
-    # Read in one go, so that an id that stands in both splits is an error; told apart by the files' own ids.
-    dev_ids = {document.id for document in read_documents(config.data.dev, config.labels)}
-    train = [document for document in documents if document.id not in dev_ids]
-    return train, [document for document in documents if document.id in dev_ids]
+    train = read_documents(config.data.train, config.labels)
+    dev = read_documents(config.data.dev, config.labels)
+    shared = {document.id for document in train} & {document.id for document in dev}
+    if shared:
+        raise MarsadError(
+            f"{len(shared)} reports stand in data.train and in data.dev (first id: {min(shared)!r}); take them out of one"
+        )
+    return train, dev
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -204,13 +207,11 @@ def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
     if (folder / "run.json").is_file():
         earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     else:
-        manifest, saved = read_manifest(folder), ModelFiles(folder).config
-        import yaml
-
-        config = yaml.safe_load(saved.read_text(encoding="utf-8"))
-        config.pop("output", None)
-        data = {name: {key: split[key] for key in ("files", "sha256")} for name, split in manifest.data.items()}
-        earlier = {"config": config, "data": data}
+        data = read_manifest(folder).data
+        earlier = {
+            "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
+            "data": {name: {key: split[key] for key in ("files", "sha256")} for name, split in data.items()},
+        }
     for part in ("config", "data"):
         if earlier[part] != run[part]:
             changed = ", ".join(_differences(earlier[part], run[part]))
@@ -252,8 +253,6 @@ def _move_into_place(model: Path, output: Path) -> None:
 
 
 def _saved_scores(files: ModelFiles) -> StrictScores:
-    from marsad.evaluation.scoring import Counts
-
     by_type = json.loads(files.metrics.read_text(encoding="utf-8"))["dev"]["strict"]["by_type"]
     return StrictScores(
         {name: Counts(row["correct"], row["predicted"], row["support"]) for name, row in by_type.items()}

@@ -21,6 +21,8 @@ TATWEEL = "\u0640"
 
 # Letters that do not join to the one after them: a word broken after one of these carries no tatweel there.
 _NON_JOINING = frozenset("اأإآٱدذرزژوؤةىء")
+# Single letters that are words: "and", and "on" as the dialects write it.
+_LETTER_WORDS = frozenset("وع")
 _ARABIC_MARKS = (
     r"\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8"
     r"\u06EA-\u06ED\u08CA-\u08E1\u08E3-\u08FF"
@@ -30,6 +32,9 @@ _MARK = regex.compile(f"[{_ARABIC_MARKS}]")
 _INVISIBLE_CHAR = regex.compile(f"[{_INVISIBLE}]")
 # A piece of a possibly broken word: Arabic letters with their marks, tatweel and invisible characters.
 _PIECE = regex.compile(rf"[[\p{{Arabic}}&&\p{{L}}]{TATWEEL}{_ARABIC_MARKS}{_INVISIBLE}]+", regex.V1)
+# A tatweel at the edge of a piece, but for marks and invisible characters; linear however many there are.
+_TATWEEL_LAST = regex.compile(rf"{TATWEEL}[{_ARABIC_MARKS}{_INVISIBLE}]*+$")
+_TATWEEL_FIRST = regex.compile(rf"[{_ARABIC_MARKS}{_INVISIBLE}]*+{TATWEEL}")
 # What may stand between two pieces: up to two blanks, or one mark put there to break the word.
 _BLANK_GAP = regex.compile(r"[ \u00A0\u202F]{1,2}")
 _MARK_GAP = regex.compile(r"[.*•·|/\\_-]")
@@ -90,7 +95,9 @@ def _read_char(char: str, config: TextConfig) -> str | None:
         letters = unicodedata.normalize("NFKC", char).strip()
         # A whole phrase in one code point (ﷺ) stays one symbol: its words would share one place.
         if letters and letters != char and " " not in letters:
-            # A vowel sign in its spacing form (ﹰ) is a mark like any other.
+            # A vowel sign in its spacing form (ﹰ), or set on a tatweel (ﹷ), is a mark like any other.
+            if config.tatweel:
+                letters = letters.replace(TATWEEL, "")
             return "".join(_read_char(letter, config) or "" for letter in letters) or None
     if config.diacritics and _MARK.fullmatch(char):
         return None
@@ -171,8 +178,8 @@ def find_broken_words(text: str) -> Iterator[tuple[int, int]]:
 
     Two neighbouring pieces are one word when a tatweel reaches out on both sides of the gap
     (``قـ ـصـ``). A tatweel on one side alone joins only where a piece is short, since dashes and stretched
-    words carry one too; the article (``الـ زلزال``) always joins, while a lone preposition (``لـ حلب``) and
-    the Hijri ``هـ`` are words of their own. A break after a letter that does not join carries no tatweel, so
+    words carry one too; the article (``الـ زلزال``) always joins, while a lone preposition (``لـ حلب``, ``وبـ حلب``)
+    and the Hijri ``هـ`` are words of their own. A break after a letter that does not join carries no tatweel, so
     inside a broken word a single letter after one goes on with it (``ـز ا ل``).
     """
     if TATWEEL not in text:
@@ -196,9 +203,7 @@ def _letters(piece: str) -> str:
 
 def _reaches(left: str, right: str) -> tuple[bool, bool]:
     """Whether the left piece ends, and the right one begins, with a tatweel."""
-    left = regex.sub(f"[{_INVISIBLE}{_ARABIC_MARKS}]+$", "", left)
-    right = regex.sub(f"^[{_INVISIBLE}{_ARABIC_MARKS}]+", "", right)
-    return left.endswith(TATWEEL), right.startswith(TATWEEL)
+    return bool(_TATWEEL_LAST.search(left)), bool(_TATWEEL_FIRST.match(right))
 
 
 def _goes_on(left: str, right: str, broken: bool) -> bool:
@@ -208,12 +213,12 @@ def _goes_on(left: str, right: str, broken: bool) -> bool:
         case True, True:
             return True
         case True, False:
-            if regex.fullmatch("[وف]?[بكل]?ا?ل", before) and len(before) > 1:
+            if regex.fullmatch("[وف]?(?:[بك]?ال|لل)", before):
                 return True
-            if not broken and before in set("لبكفسه") and not right.endswith(TATWEEL):
+            if not broken and regex.fullmatch("[وف]?[لبكسفه]", before):
                 return False
             return min(len(before), len(after)) <= 3
         case False, True:
             return before[-1] not in _NON_JOINING and min(len(before), len(after)) <= 3
         case _:
-            return broken and before[-1] in _NON_JOINING and len(after) == 1 and after != "و"
+            return broken and before[-1] in _NON_JOINING and len(after) == 1 and after not in _LETTER_WORDS

@@ -60,7 +60,7 @@ def _cut_paragraph(
     words: Words, sizes: Sequence[int], start: int, end: int, max_size: int, overlap: int
 ) -> list[Window]:
     windows: list[Window] = []
-    first = start
+    first = covered = start
     while True:
         last, size = first, 0
         while last < end and size + sizes[last] <= max_size:
@@ -69,7 +69,8 @@ def _cut_paragraph(
         if last == end:
             windows.append(Window(first, end))
             return windows
-        last = _sentence_end(words, first, last)
+        # A window that ends no later than the one before it would show the model nothing new.
+        last = covered = _sentence_end(words, max(first + (last - first) // 2, covered), last)
         windows.append(Window(first, last))
         shared = 0
         following = last
@@ -82,9 +83,9 @@ def _cut_paragraph(
         first = following
 
 
-def _sentence_end(words: Words, first: int, last: int) -> int:
-    """The last word index after a sentence end in the second half of ``[first, last)``, else ``last``."""
-    for index in range(last, first + (last - first) // 2, -1):
+def _sentence_end(words: Words, after: int, last: int) -> int:
+    """The last word index in ``(after, last]`` that follows a sentence end, else ``last``."""
+    for index in range(last, after, -1):
         if words.words[index - 1].text in _SENTENCE_ENDS:
             return index
     return last

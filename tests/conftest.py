@@ -1,0 +1,201 @@
+"""What every test may lean on: tiny annotated reports, tiny encoders, one tiny trained model. All offline."""
+
+import atexit
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Before torch or transformers are imported anywhere.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "2"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+_CACHE = tempfile.mkdtemp(prefix="marsad-cache-")
+os.environ["MARSAD_CACHE"] = _CACHE
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+
+import pytest  # noqa: E402
+import yaml  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+KINDS = ("wordpiece", "bpe", "unigram")
+
+_FILLERS = {
+    "ACTOR": ["قوات النظام", "الجيش الحر", "لواء الفجر", "فصائل المعارضة", "ميليشيا النسر", "الشرطة"],
+    "LOCATION": ["حلب", "إدلب", "درعا", "ريف حماة", "بلدة سرمين", "مدينة الرقة", "دير الزور"],
+    "DATE": ["أمس الأحد", "يوم 3 مايو", "صباح اليوم", "مساء الجمعة", "2016/05/04"],
+    "CASUALTY": ["3 مدنيين", "طفلين", "خمسة أشخاص", "12 جريحا", "امرأة وطفلها"],
+}
+_PATTERNS = [
+    "قصفت {ACTOR} منازل في {LOCATION} {DATE} مما أدى إلى مقتل {CASUALTY}.",
+    "قتل {CASUALTY} في {LOCATION} {DATE}.",
+    "قال ناشطون إن {ACTOR} انسحبت من {LOCATION}، وأصيب {CASUALTY}.",
+    "وصلت قافلة إلى {LOCATION} {DATE} برفقة {ACTOR}.",
+    "لم تقع إصابات {DATE}، بينما تقدمت {ACTOR} نحو {LOCATION}!",
+    "الطقس غائم والطرق مفتوحة أمام الأهالي.",
+]
+
+
+def synthetic_reports(count: int, seed: int, prefix: str = "r") -> list[dict[str, Any]]:
+    """Annotated reports as JSON records: a few names in a few patterns, one to five lines each."""
+    draw = random.Random(seed)
+    reports = []
+    for number in range(count):
+        text = ""
+        entities = []
+        for line in range(draw.randint(1, 5)):
+            text += "\n" if line else ""
+            for sentence in range(draw.randint(1, 3)):
+                text += " " if sentence else ""
+                for part in draw.choice(_PATTERNS).replace("{", "\0{").replace("}", "}\0").split("\0"):
+                    if part.startswith("{"):
+                        filler = draw.choice(_FILLERS[part[1:-1]])
+                        entities.append({"start": len(text), "end": len(text) + len(filler), "label": part[1:-1]})
+                        text += filler
+                    else:
+                        text += part
+        reports.append({"id": f"{prefix}{number:04d}", "text": text, "published": None, "entities": entities})
+    return reports
+
+
+def write_jsonl(path: Path, records: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
+    """A tiny encoder in Hugging Face form with a tokenizer trained on the synthetic reports."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import (
+        BertConfig,
+        BertModel,
+        BertTokenizerFast,
+        RobertaConfig,
+        RobertaModel,
+        RobertaTokenizerFast,
+        XLMRobertaConfig,
+        XLMRobertaModel,
+        XLMRobertaTokenizerFast,
+    )
+
+    texts = [report["text"] for report in synthetic_reports(150, seed=1)]
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": positions + (0 if kind == "wordpiece" else 2),
+        "type_vocab_size": 2,
+    }
+    tokenizer: Any
+    torch.manual_seed(7)
+    if kind == "wordpiece":
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        raw.normalizer = normalizers.BertNormalizer(lowercase=False)
+        raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        raw.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=220, special_tokens=special))
+        tokenizer = BertTokenizerFast(vocab=raw.get_vocab(), do_lower_case=False, strip_accents=False)
+        model: Any = BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes))
+    else:
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        if kind == "bpe":
+            raw = Tokenizer(models.BPE())
+            raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            alphabet = pre_tokenizers.ByteLevel.alphabet()
+            raw.train_from_iterator(
+                texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+            )
+            state = json.loads(raw.to_str())["model"]
+            merges = [tuple(merge) for merge in state["merges"]]
+            tokenizer = RobertaTokenizerFast(vocab=state["vocab"], merges=merges)
+            config_class: Any = RobertaConfig
+            model_class: Any = RobertaModel
+        else:
+            raw = Tokenizer(models.Unigram())
+            raw.pre_tokenizer = pre_tokenizers.Metaspace()
+            raw.train_from_iterator(
+                texts, trainers.UnigramTrainer(vocab_size=220, special_tokens=special, unk_token="<unk>")
+            )
+            vocab = [(piece, score) for piece, score in json.loads(raw.to_str())["model"]["vocab"]]
+            tokenizer = XLMRobertaTokenizerFast(vocab=vocab)
+            config_class, model_class = XLMRobertaConfig, XLMRobertaModel
+        model = model_class(
+            config_class(
+                vocab_size=len(tokenizer),
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                **sizes,
+            )
+        )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny encoders by kind of tokenizer: wordpiece, bpe (byte-level), unigram."""
+    folder = tmp_path_factory.mktemp("encoders")
+    return {kind: build_encoder(kind, folder / kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.jsonl, dev.jsonl and test.jsonl of synthetic reports."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_jsonl(folder / "train.jsonl", synthetic_reports(100, seed=11, prefix="train-"))
+    write_jsonl(folder / "dev.jsonl", synthetic_reports(24, seed=12, prefix="dev-"))
+    write_jsonl(folder / "test.jsonl", synthetic_reports(24, seed=13, prefix="test-"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_tiny_config(encoders: dict[str, Path], corpus: Path) -> Callable[..., Path]:
+    """Writes a YAML config for a tiny run; ``sections`` are merged over its own values."""
+
+    def write(path: Path, kind: str = "wordpiece", **sections: Any) -> Path:
+        values: dict[str, Any] = {
+            "name": "tiny",
+            "output": str(path.parent / "tiny-model"),
+            "data": {"train": str(corpus / "train.jsonl"), "dev": str(corpus / "dev.jsonl")},
+            "model": {"encoder": str(encoders[kind]), "max_tokens": 48, "overlap": 12},
+            "training": {
+                "epochs": 4,
+                "batch_size": 8,
+                "learning_rate": 5e-3,
+                "head_learning_rate": 1e-2,
+                "precision": "fp32",
+                "log_every": 10,
+            },
+        }
+        for key, value in sections.items():
+            if isinstance(value, dict) and isinstance(values.get(key), dict):
+                values[key] = values[key] | value
+            else:
+                values[key] = value
+        path.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[..., Path]) -> Path:
+    """The YAML config that ``tiny_model`` is trained with; give runs of your own another ``output=``."""
+    return write_tiny_config(tmp_path_factory.mktemp("config") / "tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config: Path) -> Path:
+    """A trained model folder, to be read only; copy it before changing anything in it."""
+    from marsad.config import load_config
+    from marsad.modeling.training import train
+
+    return train(load_config(tiny_config)).folder
