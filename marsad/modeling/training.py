@@ -165,7 +165,7 @@ def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
     shared = {document.id for document in train} & {document.id for document in dev}
     if shared:
         raise MarsadError(
-            f"{len(shared)} reports stand in data.train and in data.dev (first id: {min(shared)!r}); take them out of one"
+            f"{len(shared)} reports stand in data.train and in data.dev (id {min(shared)!r} is one); take them out of either"
         )
     return train, dev
 
@@ -182,6 +182,7 @@ def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bo
     state_file = work / "run.json"
     if resume and state_file.is_file():
         _check_same_run(work, run)
+        _remove_broken_checkpoints(work)
         return
     if resume and not work.exists():
         logger.info("no broken-off run in %s; starting a new one", work)
@@ -229,18 +230,19 @@ def _differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
         yield prefix.rstrip(".")
 
 
-def _last_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint that is whole; broken ones are removed. The Trainer writes its state last."""
-    whole = []
-    for folder in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])):
+def _remove_broken_checkpoints(work: Path) -> None:
+    """Remove a checkpoint that was being written when the run broke off. The Trainer writes its state last."""
+    for folder in work.glob("checkpoint-*"):
         try:
             json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             logger.info("%s was being written when the run broke off; removed", folder.name)
             shutil.rmtree(folder)
-        else:
-            whole.append(folder)
-    return whole[-1] if whole else None
+
+
+def _last_checkpoint(work: Path) -> Path | None:
+    """The newest checkpoint, if there is one."""
+    return max(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]), default=None)
 
 
 def _move_into_place(model: Path, output: Path) -> None:
