@@ -72,12 +72,11 @@ def embedded_encoder(cache: Path | None = None) -> Path:
     folder = (cache or cache_folder()) / "encoders" / f"embedded-{DATA_SHA256[:12]}-{_BUILD}"
     if folder.is_dir():
         return folder
-    data = _verified_data()
     logger.info("building the embedded encoder into %s (once)", folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _build(data, partial)
+        build_encoder(partial)
         partial.chmod(0o755)
         try:
             partial.rename(folder)
@@ -117,9 +116,13 @@ def _verified_data() -> bytes:
     return data
 
 
-def _build(data: bytes, folder: Path) -> None:
-    contents = _read_contents(data)
-    kept = _kept_pieces(contents.pieces)
+def build_encoder(folder: Path, full_vocabulary: bool = False) -> None:
+    """Write the encoder to ``folder``; ``full_vocabulary`` keeps all 250,002 pieces, to compare with.
+
+    Raises MarsadError as :func:`embedded_encoder`.
+    """
+    contents = _read_contents(_verified_data())
+    kept = range(len(contents.pieces)) if full_vocabulary else _kept_pieces(contents.pieces)
     _tokenizer(contents, kept).save_pretrained(folder)
     _model(contents, kept).save_pretrained(folder)
 

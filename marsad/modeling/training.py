@@ -165,7 +165,7 @@ def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
     shared = {document.id for document in train} & {document.id for document in dev}
     if shared:
         raise MarsadError(
-            f"{len(shared)} reports stand in data.train and in data.dev (id {min(shared)!r} is one); take them out of either"
+            f"{len(shared)} reports stand in data.train and in data.dev, such as {min(shared)!r}; take them out of one"
         )
     return train, dev
 
