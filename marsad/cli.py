@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RANK", "0") == "0":
             print(f"marsad: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader (`… | head`) has seen enough; without this, Python complains once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("marsad: interrupted", file=sys.stderr)
         return 130
@@ -72,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--output", type=Path, help="folder for audit.json")
     audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
     audit.set_defaults(run=_audit)
+
+    agreement = commands.add_parser("agreement", help="compare two annotations of the same reports")
+    agreement.add_argument("first", type=Path, help="a file of annotated reports, or a folder of them")
+    agreement.add_argument("second", type=Path, help="the same reports, annotated again")
+    agreement.add_argument("--output", type=Path, help="folder for agreement.json")
+    agreement.set_defaults(run=_agreement)
     return parser
 
 
@@ -139,3 +149,16 @@ def _audit(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
     return 3 if options.strict and audit.errors else 0
+
+
+def _agreement(options: argparse.Namespace) -> int:
+    from marsad.annotations.agreement import compare_annotations
+    from marsad.annotations.jsonl import document_files, read_documents
+    from marsad.files import write_report
+
+    first, second = (read_documents(document_files([path])) for path in (options.first, options.second))
+    agreement = compare_annotations(first, second)
+    print(agreement.table())
+    if options.output is not None:
+        print(f"report: {write_report(options.output / 'agreement.json', agreement.record())}")
+    return 0

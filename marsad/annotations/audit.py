@@ -12,9 +12,8 @@ from typing import Any
 
 import regex
 
-from marsad.annotations.jsonl import read_documents, read_records
+from marsad.annotations.jsonl import document_files, read_documents, read_records
 from marsad.documents import Document
-from marsad.errors import MarsadError
 from marsad.modeling.tagging import align_entities
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
@@ -94,7 +93,7 @@ def audit_files(paths: Sequence[Path], against: Sequence[Path] = ()) -> Audit:
 
     Raises MarsadError for an unreadable file, and for an id that stands twice.
     """
-    files = _files(paths, ("*.jsonl",))
+    files = document_files(paths)
     splits: dict[str, list[Document]] = {}
     read_documents(files)  # ids are unique over all files
     for path in files:
@@ -113,19 +112,6 @@ def audit(splits: Mapping[str, Sequence[Document]], foreign: Iterable[tuple[str,
         *_foreign_findings(documents, words, foreign),
     ]
     return Audit(_counts(splits, words), tuple(findings), tuple(_inconsistencies(documents, words)))
-
-
-def _files(paths: Sequence[Path], patterns: Sequence[str]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(file for pattern in patterns for file in path.glob(pattern))
-            if not found:
-                raise MarsadError(f"{path}: the folder holds no {' or '.join(patterns)}")
-            files += found
-        else:
-            files.append(path)
-    return files
 
 
 # --- counts ----------------------------------------------------------------------------------------------
@@ -304,7 +290,7 @@ def _foreign_findings(
 
 
 def _foreign_texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    for path in _files(paths, ("*.jsonl", "*.jsonl.xz")):
+    for path in document_files(paths, ("*.jsonl", "*.jsonl.xz")):
         if path.suffix == ".xz":
             with lzma.open(path, "rt", encoding="utf-8") as lines:
                 for number, line in enumerate(lines, 1):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -47,6 +47,23 @@ def read_documents(paths: str | Path | Iterable[str | Path], labels: Collection[
         if len(documents) == before:
             raise MarsadError(f"{path}: holds no report; expected one JSON object a line")
     return documents
+
+
+def document_files(paths: Iterable[Path], patterns: Sequence[str] = ("*.jsonl",)) -> list[Path]:
+    """The files named, each folder replaced by the files in it that fit a pattern, in order of their names.
+
+    Raises MarsadError for a folder that holds none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(file for pattern in patterns for file in path.glob(pattern))
+            if not found:
+                raise MarsadError(f"{path}: the folder holds no {' or '.join(patterns)}")
+            files += found
+        else:
+            files.append(path)
+    return files
 
 
 def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -135,7 +135,7 @@ def load_tagger(path: str | Path) -> Tagger:
     manifest, config = read_manifest(folder), read_saved_config(folder)
     source = EncoderSource(str(folder), hub=False)
     encoder = load_tokenizer(source, config.model)
-    network = load_network(source, config.model, config.label_set.tags).eval()
+    network = load_network(source, config.model, config.label_set.tags, trained=True).eval()
     return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint)
 
 

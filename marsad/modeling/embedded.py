@@ -67,24 +67,30 @@ def embedded_encoder(cache: Path | None = None) -> Path:
     It lies under ``cache`` (``$MARSAD_CACHE``, else ``$XDG_CACHE_HOME/marsad``, else ``~/.cache/marsad``) and appears
     there whole or not at all.
 
-    Raises MarsadError when the wheel is not installed or its data file is not the known one.
+    Raises MarsadError when the wheel is not installed, its data file is not the known one or the cache can't be
+    written.
     """
     folder = (cache or cache_folder()) / "encoders" / f"embedded-{DATA_SHA256[:12]}-{_BUILD}"
     if folder.is_dir():
         return folder
     logger.info("building the embedded encoder into %s (once)", folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        build_encoder(partial)
-        partial.chmod(0o755)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first: the builds are equal
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            build_encoder(partial)
+            partial.chmod(0o755)
+            try:
+                partial.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first: the builds are equal
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise MarsadError(
+            f"{folder}: can't be written ({error.strerror or error}); set MARSAD_CACHE to a folder that can"
+        ) from None
     return folder
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
@@ -66,19 +67,26 @@ def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.location, local_files_only=not source.hub
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise MarsadError(
             f"encoder {source.location!r}: its tokenizer can't be loaded ({_first_line(error)})"
         ) from None
+    if tokenizer.is_fast and len(tokenizer) <= len(tokenizer.all_special_ids):
+        # What transformers makes of a folder without a vocabulary: every word would be unknown, without a word.
+        raise MarsadError(f"encoder {source.location!r}: its tokenizer has no vocabulary; is tokenizer.json missing?")
     return WordEncoder(tokenizer, config.max_tokens, config.overlap)
 
 
-def load_network(source: EncoderSource, config: ModelConfig, tags: Sequence[str]) -> PreTrainedModel:
-    """The encoder under a new token-classification head with one output per tag, in fp32.
+def load_network(
+    source: EncoderSource, config: ModelConfig, tags: Sequence[str], trained: bool = False
+) -> PreTrainedModel:
+    """The encoder under a token-classification head with one output per tag, in fp32.
 
-    The head's weights are drawn from torch's global generator: seed it before.
+    The head's weights are those saved where ``trained``; else they are drawn from torch's global generator: seed it
+    before.
 
-    Raises MarsadError when the encoder can't be loaded or has fewer positions than ``model.max_tokens``.
+    Raises MarsadError when the encoder can't be loaded, some of its weights are missing, or it has fewer positions
+    than ``model.max_tokens``.
     """
     try:
         settings = AutoConfig.from_pretrained(source.location, local_files_only=not source.hub)
@@ -92,11 +100,27 @@ def load_network(source: EncoderSource, config: ModelConfig, tags: Sequence[str]
         if key in settings.to_dict():
             setattr(settings, key, config.dropout)
     try:
-        network: PreTrainedModel = AutoModelForTokenClassification.from_pretrained(
-            source.location, config=settings, local_files_only=not source.hub, dtype=torch.float32
+        network: PreTrainedModel
+        network, report = AutoModelForTokenClassification.from_pretrained(
+            source.location,
+            config=settings,
+            local_files_only=not source.hub,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
+    except (RuntimeError, SafetensorError):
+        raise MarsadError(
+            f"encoder {source.location!r}: can't be loaded (its weights are damaged or do not fit its config.json)"
+        ) from None
+    # transformers draws missing weights at random and only warns.
+    missing = sorted(name for name in report["missing_keys"] if trained or name.startswith(network.base_model_prefix))
+    if missing:
+        raise MarsadError(
+            f"encoder {source.location!r}: can't be loaded ({len(missing)} of its weights are missing, {missing[0]} "
+            "for one)"
+        )
     return network
 
 

@@ -11,6 +11,9 @@ from marsad.errors import MarsadError
 from marsad.text.windows import Window, build_windows
 from marsad.text.words import Words
 
+# Years of reports hold ever new numbers and typing errors: the store of sub-tokens is emptied beyond this.
+_STORED_WORDS = 500_000
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedWindow:
@@ -64,7 +67,7 @@ class WordEncoder:
         pieces = self._pieces
         unseen = [word for word in dict.fromkeys(words) if word not in pieces]
         if unseen:
-            if len(pieces) > 500_000:  # years of reports hold ever new numbers and typing errors
+            if len(pieces) > _STORED_WORDS:
                 pieces.clear()
                 unseen = list(dict.fromkeys(words))
             encoded = self.tokenizer(

@@ -28,6 +28,7 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -112,6 +113,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     files = ModelFiles(config.output_folder)
     work = config.output_folder.with_name(f"{config.output_folder.name}.partial")
     state = processes()
+    _batch_share(config)
     train_documents, dev_documents = _read_splits(config)
     source = find_encoder(config.model.encoder)
     encoder = load_tokenizer(source, config.model)
@@ -167,6 +169,9 @@ def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
         raise MarsadError(
             f"{len(shared)} reports stand in data.train and in data.dev, such as {min(shared)!r}; take them out of one"
         )
+    for name, documents in (("train", train), ("dev", dev)):
+        if not any(len(split_words(document.text, config.text)) for document in documents):
+            raise MarsadError(f"data.{name}: no report in it holds a word; expected annotated texts")
     return train, dev
 
 
@@ -193,7 +198,7 @@ def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bo
             raise MarsadError(
                 f"{output}: holds another run; choose another output=FOLDER or replace it with --overwrite"
             )
-    elif output.is_dir() and any(output.iterdir()) and not ModelFiles(output).manifest.is_file():
+    elif output.is_file() or (output.is_dir() and any(output.iterdir()) and not ModelFiles(output).manifest.is_file()):
         raise MarsadError(f"{output}: is no model of this project, so --overwrite leaves it alone; remove it by hand")
     shutil.rmtree(work, ignore_errors=True)
     try:
@@ -362,7 +367,8 @@ class _TokenTrainer(Trainer):
                 self._training.head_learning_rate,
                 self._training.weight_decay,
             )
-            self.optimizer = torch.optim.AdamW(groups, lr=self._training.learning_rate)
+            # Fused: on CPUs the plain loop over parameters takes several times as long.
+            self.optimizer = torch.optim.AdamW(groups, lr=self._training.learning_rate, fused=True)
         return self.optimizer
 
 
@@ -425,23 +431,15 @@ def processes() -> PartialState:
 
 
 def training_arguments(config: Config, work: Path) -> TrainingArguments:
-    """The one place where our config becomes the Trainer's arguments.
-
-    Raises MarsadError when the batch can't be shared out evenly among processes and accumulation steps.
-    """
+    """The one place where our config becomes the Trainer's arguments. Raises MarsadError as :func:`_batch_share`."""
     training = config.training
     state = processes()
-    shares = state.num_processes * training.gradient_accumulation
-    if training.batch_size % shares:
-        raise MarsadError(
-            f"training.batch_size {training.batch_size} can't be shared out evenly among {state.num_processes} "
-            f"processes × {training.gradient_accumulation} accumulation steps; choose a multiple of {shares}"
-        )
+    share = _batch_share(config)
     return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=training.epochs,
-        per_device_train_batch_size=training.batch_size // shares,
-        per_device_eval_batch_size=max(training.batch_size // shares, 8),
+        per_device_train_batch_size=share,
+        per_device_eval_batch_size=max(share, 8),
         gradient_accumulation_steps=training.gradient_accumulation,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.schedule,
@@ -465,6 +463,22 @@ def training_arguments(config: Config, work: Path) -> TrainingArguments:
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=training.seed,
     )
+
+
+def _batch_share(config: Config) -> int:
+    """Windows of one forward pass in one process.
+
+    Raises MarsadError when the batch can't be shared out evenly among processes and accumulation steps.
+    """
+    training = config.training
+    count: int = processes().num_processes
+    shares = count * training.gradient_accumulation
+    if training.batch_size % shares:
+        raise MarsadError(
+            f"training.batch_size {training.batch_size} can't be shared out evenly among {count} "
+            f"processes × {training.gradient_accumulation} accumulation steps; choose a multiple of {shares}"
+        )
+    return training.batch_size // shares
 
 
 def uses_bf16(precision: str) -> bool:
@@ -507,6 +521,9 @@ def _fit(
     trainer.remove_callback(PrinterCallback)
     if checkpoint is not None:
         logger.info("resuming from %s", checkpoint.name)
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
+            arguments.num_train_epochs = state.epoch  # it had stopped early, which the Trainer forgets
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     return list(trainer.state.log_history)
 
