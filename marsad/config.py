@@ -20,15 +20,15 @@ from marsad.text.normalization import TextConfig
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
     """What is learned from. The test split is no part of it: only ``evaluate.py`` reads that."""
 
-    train: tuple[Path, ...] = (Path("data/train.jsonl"),)
+    train: tuple[Path, ...] = Field(default=(Path("data/train.jsonl"),), min_length=1)
     """Files of annotated reports (JSON Lines) to train on; one path or a list."""
-    dev: tuple[Path, ...] = (Path("data/dev.jsonl"),)
+    dev: tuple[Path, ...] = Field(default=(Path("data/dev.jsonl"),), min_length=1)
     """Files that choose the best checkpoint and stop training early."""
 
     @field_validator("train", "dev", mode="before")

@@ -16,7 +16,8 @@ class Entity:
     ``extra`` keeps the other keys of a JSON record (``value``, say), so that nothing is lost when a
     file is read and written again.
 
-    Raises ValueError when the offsets are not integers with ``0 <= start < end`` or the label is empty.
+    Raises ValueError when the offsets are not integers with ``0 <= start < end``, the label
+    is empty, or the score lies outside [0, 1].
     """
 
     start: int
@@ -31,6 +32,8 @@ class Entity:
                 raise ValueError(f"entity {name} is {value!r}, expected an integer offset in code points")
         if not isinstance(self.label, str) or not self.label:
             raise ValueError(f"entity label is {self.label!r}, expected a non-empty string")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"entity score is {self.score!r}, expected a probability in [0, 1]")
         if not 0 <= self.start < self.end:
             raise ValueError(f"entity [{self.start}, {self.end}) is empty or negative, expected 0 <= start < end")
 

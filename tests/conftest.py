@@ -143,8 +143,25 @@ def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Tiny encoders by kind of tokenizer: wordpiece, bpe (byte-level), unigram."""
+    # In this process alone: what the commands show is tested in processes of their own, without this.
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     folder = tmp_path_factory.mktemp("encoders")
     return {kind: build_encoder(kind, folder / kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def slow_encoder(encoders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder with a tokenizer written in Python, which gives no offsets."""
+    from transformers import CanineTokenizer
+
+    folder = tmp_path_factory.mktemp("slow")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(encoders["wordpiece"] / name, folder / name)
+    CanineTokenizer().save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,10 @@ def predict_files(model: str | Path, inputs: Sequence[Path], output: Path) -> in
     for each report, in order: ``id`` and ``entities`` with ``start``, ``end``, ``label``, ``text``, ``score``. It is
     written whole or not at all.
 
-    Raises MarsadError for an unreadable input, an id that stands twice, or an output that is an input.
+    Raises MarsadError for an unreadable input, an id that stands twice, or an output that is an input or a folder.
     """
+    if output.is_dir():  # found now, not after hours of work
+        raise MarsadError(f"{output}: is a folder, expected a file to write")
     for path in inputs:
         if path.exists() and output.exists() and path.samefile(output):
             raise MarsadError(f"{output}: is an input too; choose another --output")
@@ -67,6 +69,8 @@ def _read_file(path: Path) -> Iterator[tuple[str, str, str]]:
         raise MarsadError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise MarsadError(f"{path}: is a folder, expected a file of reports") from None
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
         raise MarsadError(f"{path}: invalid UTF-8 at byte {error.start}; save the file as UTF-8") from None
     if text.strip():

@@ -123,13 +123,16 @@ def _paragraph_tags(alignment: Alignment, words: Words) -> list[list[str]]:
 def count_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: LabelSet) -> StrictScores:
     """Count the entities of IOB2 tag sequences as seqeval does with ``mode="strict"``.
 
-    Raises ValueError when a pair of sequences differs in length.
+    Raises ValueError when a pair of sequences differs in length or holds a type that is not in ``labels``.
     """
     for index, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if len(one) != len(other):
             raise ValueError(f"sequence {index} has {len(one)} gold and {len(other)} predicted tags")
     gold_entities = Entities(gold, IOB2)
     predicted_entities = Entities(predicted, IOB2)
+    unknown = (gold_entities.unique_tags | predicted_entities.unique_tags) - set(labels.types)
+    if unknown:
+        raise ValueError(f"entity types {sorted(unknown)} are not in the label set {list(labels.types)}")
     by_type = {}
     for name in labels.types:
         right, found = gold_entities.filter(name), predicted_entities.filter(name)

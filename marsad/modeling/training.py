@@ -155,8 +155,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         whole.folder.mkdir()
         shutil.copytree(work / "logs", whole.logs)
         save_artifacts(whole.folder, network, encoder, config, counts, metrics, model_card(config, counts, dev))
-        _move_into_place(whole.folder, config.output_folder)
-        shutil.rmtree(work)
+        _move_into_place(work, config.output_folder)
     state.wait_for_everyone()
     return TrainingResult(config.output_folder, dev)
 
@@ -250,12 +249,15 @@ def _last_checkpoint(work: Path) -> Path | None:
     return max(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]), default=None)
 
 
-def _move_into_place(model: Path, output: Path) -> None:
+def _move_into_place(work: Path, output: Path) -> None:
+    """Put the finished model of ``work`` at ``output``, then remove ``work``; renames, so that each is there or not."""
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         output.rename(old)
-    model.rename(output)
+    (work / "model").rename(output)
+    shutil.rmtree(old, ignore_errors=True)
+    work.rename(old)
     shutil.rmtree(old, ignore_errors=True)
 
 
