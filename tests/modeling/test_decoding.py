@@ -1,7 +1,7 @@
 """Decoding against brute force: every valid tag sequence written out and weighed."""
 
-from itertools from dataclasses import replace
-import pairwise, product
+from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
