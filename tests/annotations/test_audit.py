@@ -12,7 +12,8 @@ from marsad.cli import main
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 
-WORDS = [
+PASSAGE = "خرج أهل الحي إلى السوق صباحا ثم عادوا قبل المطر ولم يصب أحد منهم بأذى يذكر هناك"
+WORDS = PASSAGE.split()
     "خرج",
     "أهل",
     "الحي",
@@ -73,7 +74,7 @@ def test_an_empty_report_is_an_error():
 
 
 def test_near_duplicates_are_an_error_across_splits_and_a_notice_within():
-    text = " ".join(WORDS)
+    text = PASSAGE
     respelled = text.replace("أ", "ا").replace("ه", "هـ")
     across = audit({"train": [Document("a", text)], "dev": [Document("b", respelled)]}).findings
     assert [(one.level, one.kind) for one in across] == [("error", "near-duplicates across splits")]
@@ -86,7 +87,7 @@ def test_near_duplicates_are_an_error_across_splits_and_a_notice_within():
 
 
 def test_ten_words_of_a_foreign_text_are_an_error_and_nine_are_none(tmp_path: Path):
-    write_documents([Document("a", " ".join(WORDS))], tmp_path / "train.jsonl")
+    write_documents([Document("a", PASSAGE)], tmp_path / "train.jsonl")
     for length, errors in ((10, 1), (9, 0)):
         write_documents([Document("x", "قال " + " ".join(WORDS[:length]))], tmp_path / "other.jsonl")
         found = audit_files([tmp_path / "train.jsonl"], [tmp_path / "other.jsonl"])

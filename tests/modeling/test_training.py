@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, synthetic_reports, write_jsonl
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from transformers import BertConfig, BertForTokenClassification
 
 from marsad.config import Config, load_config
@@ -157,6 +157,28 @@ def test_training_moves_the_encoder_and_the_saved_weights_are_those_that_run(
     assert set(saved) <= set(state)
     for name, tensor in saved.items():
         assert torch.equal(tensor, state[name]), name
+
+
+def test_the_best_epoch_is_kept_not_the_last(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = training_module.save_artifacts
+    kept: dict[int, bytes] = {}
+
+    def listen(folder: Path, *given: Any) -> Any:
+        kept.update({int(path.name.split("-")[1]): weights(path) for path in folder.parent.glob("checkpoint-*")})
+        return save(folder, *given)
+
+    monkeypatch.setattr(training_module, "save_artifacts", listen)
+    model = train(load_config(tiny_config, [f"output={tmp_path / 'model'}", "training.epochs=6"])).folder
+    scores = {int(row["step"]): row["eval_f1"] for row in course(model) if "eval_f1" in row}
+    best = max(scores, key=lambda step: (scores[step], -step))
+    assert best < max(scores)  # it learns all there is before its last epoch
+    assert set(kept) == {best, max(scores)}
+    tensors, saved = load(kept[best]), load(weights(model))
+    assert set(tensors) == set(saved)
+    assert all(torch.equal(tensors[name], saved[name]) for name in saved)
+    assert kept[best] != kept[max(scores)]
 
 
 def test_one_seed_gives_the_same_bytes(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
