@@ -14,7 +14,6 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 # One thread: the networks are tiny, and threads that wait for one another on a busy machine take ten times as long.
 os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
 _CACHE = tempfile.mkdtemp(prefix="marsad-cache-")
 os.environ["MARSAD_CACHE"] = _CACHE
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)

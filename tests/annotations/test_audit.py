@@ -14,24 +14,6 @@ from marsad.errors import MarsadError
 
 PASSAGE = "خرج أهل الحي إلى السوق صباحا ثم عادوا قبل المطر ولم يصب أحد منهم بأذى يذكر هناك"
 WORDS = PASSAGE.split()
-    "خرج",
-    "أهل",
-    "الحي",
-    "إلى",
-    "السوق",
-    "صباحا",
-    "ثم",
-    "عادوا",
-    "قبل",
-    "المطر",
-    "ولم",
-    "يصب",
-    "أحد",
-    "منهم",
-    "بأذى",
-    "يذكر",
-    "هناك",
-]
 
 
 def document(name: str, text: str, *spans: tuple[str, str]) -> Document:
