@@ -73,7 +73,6 @@ def embedded_encoder(cache: Path | None = None) -> Path:
     folder = (cache or cache_folder()) / "encoders" / f"embedded-{DATA_SHA256[:12]}-{_BUILD}"
     if folder.is_dir():
         return folder
-    logger.info("building the embedded encoder into %s (once)", folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -127,7 +126,9 @@ def build_encoder(folder: Path, full_vocabulary: bool = False) -> None:
 
     Raises MarsadError as :func:`embedded_encoder`.
     """
-    contents = _read_contents(_verified_data())
+    data = _verified_data()
+    logger.info("building the embedded encoder into %s (once)", folder.parent)
+    contents = _read_contents(data)
     kept = range(len(contents.pieces)) if full_vocabulary else _kept_pieces(contents.pieces)
     _tokenizer(contents, kept).save_pretrained(folder)
     _model(contents, kept).save_pretrained(folder)
