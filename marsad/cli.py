@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         options.overrides += rest
     _set_up_output()
+    # On shared machines, threads that spin while they wait for one another make a busy core cost tenfold in speed.
+    # Read by OpenMP when torch is loaded, which is after this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result: int = options.run(options)
         return result
