@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from marsad.config import Config, load_config
     from marsad.documents import Document, Entity
     from marsad.errors import MarsadError
+    from marsad.evaluation.evaluate import evaluate
+    from marsad.modeling.training import train
 
 __version__ = "0.1.0"
 
@@ -24,8 +26,10 @@ _HOMES = {
     "MarsadError": "marsad.errors",
     "Prediction": "marsad.batch.recognizer",
     "Recognizer": "marsad.batch.recognizer",
+    "evaluate": "marsad.evaluation.evaluate",
     "load_config": "marsad.config",
     "read_documents": "marsad.annotations.jsonl",
+    "train": "marsad.modeling.training",
     "write_documents": "marsad.annotations.jsonl",
 }
 
@@ -36,8 +40,10 @@ __all__ = [
     "MarsadError",
     "Prediction",
     "Recognizer",
+    "evaluate",
     "load_config",
     "read_documents",
+    "train",
     "write_documents",
 ]
 
@@ -46,3 +52,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'marsad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result: int = options.run(options)
         return result
     except MarsadError as error:
-        if os.environ.get("RANK", "0") == "0":
+        if os.environ.get("RANK", "0") == "0":  # else torchrun would show it once for each process
             print(f"marsad: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -90,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _set_up_output() -> None:
     rank = os.environ.get("RANK", "0")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that has no Arabic shows escapes instead of failing
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(
         level=logging.INFO if rank == "0" else logging.ERROR, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )

@@ -98,12 +98,20 @@ class Config(_Section):
     """Name of the run; the model card bears it."""
     output: Path | None = None
     """Folder of the trained model; `models/NAME` where null."""
+
     labels: tuple[str, ...] = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
     """The entity types, in the order of every table."""
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @field_validator("output")
+    @classmethod
+    def _is_a_folder_of_its_own(cls, value: Path | None) -> Path | None:
+        if value is not None and value.name in {"", ".."}:
+            raise ValueError("expected a folder for this model alone, such as models/mine")
+        return value
 
     @model_validator(mode="after")
     def _labels_fit(self) -> Config:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+# Keys of a report's JSON record that are fields here; all others are metadata.
+RESERVED_KEYS = frozenset({"id", "text", "published", "source", "entities"})
+
 
 @dataclass(frozen=True, slots=True)
 class Entity:
@@ -60,6 +63,13 @@ class Document:
             raise ValueError(f"id is {self.id!r}, expected a non-empty string")
         if not isinstance(self.text, str):
             raise ValueError(f"text is {type(self.text).__name__}, expected a string")
+        if self.published is not None and type(self.published) is not date:
+            raise ValueError(f"published is {self.published!r}, expected a datetime.date or None")
+        if self.source is not None and not isinstance(self.source, str):
+            raise ValueError(f"source is {self.source!r}, expected a string or None")
+        if RESERVED_KEYS & set(self.metadata):
+            reserved = sorted(RESERVED_KEYS & set(self.metadata))
+            raise ValueError(f"metadata has the keys {reserved}, which are fields of a document")
         ordered = tuple(sorted(self.entities, key=lambda entity: (entity.start, entity.end)))
         object.__setattr__(self, "entities", ordered)
         for previous, entity in zip((None, *ordered), ordered, strict=False):

@@ -4,18 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from marsad.errors import MarsadError
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file at once: it is there whole or not at all."""
+@contextmanager
+def open_whole(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text file to write that takes its place at ``path`` when the block ends without an error.
+
+    A link is followed; a pipe or a device is written to directly, since nothing can take its place.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        return
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON with Arabic as it is; lone surrogates stay escapes, since UTF-8 has no form for them."""
+    text = json.dumps(values, ensure_ascii=False, indent=indent)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(values, indent=indent)
+    return text
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file: it is there whole or not at all."""
+    with open_whole(path) as file:
+        file.write(to_json(values, indent=2) + "\n")
 
 
 def write_report(path: Path, values: Mapping[str, Any]) -> Path:
@@ -27,7 +61,7 @@ def write_report(path: Path, values: Mapping[str, Any]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, values)
     except OSError as error:
-        raise MarsadError(f"{path}: can't be written ({error.strerror})") from None
+        raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
     return path
 
 

@@ -5,7 +5,6 @@ Type order is the config's; the tag ids follow from it: ``O`` is 0, then ``B-X``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,17 +30,10 @@ class LabelSet:
         for name in self.types:
             if not name or name.split() != [name]:
                 raise ValueError(f"entity type {name!r} is empty or holds whitespace")
+            if name == "O":
+                raise ValueError("entity type 'O' is the tag of words outside all entities; choose another name")
             if name.strip("-") != name:
                 raise ValueError(f"entity type {name!r} begins or ends with a hyphen")
-
-    @classmethod
-    def from_tags(cls, tags: Iterable[str]) -> LabelSet:
-        """The inverse of :attr:`tags`. Raises ValueError when the tags are not those of a label set."""
-        tags = tuple(tags)
-        labels = cls(tuple(tag.removeprefix("B-") for tag in tags if tag.startswith("B-")))
-        if labels.tags != tags:
-            raise ValueError(f"expected the tags {list(labels.tags)}, got {list(tags)}")
-        return labels
 
     @cached_property
     def tags(self) -> tuple[str, ...]:

@@ -280,13 +280,13 @@ def damage_model(model: Path, damage: str) -> None:
         ("manifest without labels", "damaged"),
         ("format of the future", "format 99"),
         ("no weights", r"incomplete \(no model\.safetensors\)"),
-        ("weights are cut", "can't be loaded"),
+        ("weights are cut", "edited or damaged"),
         ("no config.yaml", r"incomplete \(no config\.yaml\)"),
         ("config.yaml is no config", r"config\.yaml: is damaged"),
         ("no config.json", "model"),
         ("config.json is cut", "model"),
         ("no tokenizer", "tokenizer"),
-        ("no head", "missing, classifier"),
+        ("no head", "edited or damaged"),
         ("labels of another model", "model"),
     ],
 )
@@ -498,3 +498,24 @@ def test_a_command_says_nothing_of_other_processes(
     done = run("predict", tiny_model, folder / "none.jsonl", "--output", folder / "out")
     assert (done.code, done.err) == (2, "")
     assert os.environ["RANK"] == "1"
+
+
+def test_plain_texts_of_one_name_bear_their_paths(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "r.txt").write_text("خبر", encoding="utf-8")
+    (tmp_path / "s.txt").write_text("خبر", encoding="utf-8")
+    inputs = [tmp_path / "one" / "r.txt", tmp_path / "two" / "r.txt", tmp_path / "s.txt"]
+    done = run("predict", tiny_model, *inputs, "--output", tmp_path / "out.jsonl")
+    assert done.code == 0
+    ids = [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert ids == [inputs[0].as_posix(), inputs[1].as_posix(), "s"]
+
+
+def test_an_edited_model_is_refused(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    config = model / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("digits: true", "digits: false"), encoding="utf-8")
+    done = run("predict", model, tmp_path / "r.txt", "--output", tmp_path / "out.jsonl")
+    assert_refused(done, "edited or damaged")

@@ -180,7 +180,7 @@ def configs(draw: st.DrawFn) -> Config:
     paths = st.lists(PATHS, min_size=1, max_size=2).map(tuple)
     return Config(
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)),
-        output=draw(st.none() | PATHS),
+        output=draw(st.none() | PATHS.filter(lambda path: path.name not in {"", ".."})),
         labels=labels,
         data=DataConfig(train=draw(paths), dev=draw(paths)),
         text=draw(st.builds(TextConfig, **dict.fromkeys(TextConfig.model_fields, st.booleans()))),

@@ -69,3 +69,13 @@ def test_documents_and_entities_are_frozen_and_hashable():
         entity.start = 5
     with pytest.raises(dataclasses.FrozenInstanceError):
         document.text = ""
+
+
+def test_a_date_in_text_form_is_refused_before_it_breaks_a_file():
+    with pytest.raises(ValueError, match="published"):
+        Document("a", "نص", published="2020-01-01")  # type: ignore[arg-type]
+
+
+def test_metadata_may_not_shadow_a_field():
+    with pytest.raises(ValueError, match=r"\['text'\]"):
+        Document("a", "نص", metadata={"text": "آخر"})

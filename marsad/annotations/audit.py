@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import lzma
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import regex
 
 from marsad.annotations.jsonl import document_files, read_documents, read_records
 from marsad.documents import Document
-from marsad.modeling.tagging import align_entities
+from marsad.errors import MarsadError
+from marsad.modeling.tagging import Alignment, align_entities
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
 
@@ -23,6 +23,11 @@ _FOLDED = TextConfig(alef_hamza=True, ya_kaf=True)
 _SENTENCE = regex.compile(r"[^.!?؟\n]+")
 _CLOSING = frozenset("”»\")]’'›")
 _OPENING = frozenset("“«\"([‘'‹")
+_LINE_NUMBER = regex.compile(r":\d+$")
+# A run of words that stands in more reports than this is boilerplate: it does not make two of them alike.
+_BOILERPLATE = 50
+
+_Run = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """A surface form that is annotated in some places and in others not, or otherwise."""
+    """A surface form that is annotated in some places and in others not, or otherwise.
+
+    ``places``: the report of each occurrence that is bare or has another label than most annotated ones.
+    """
 
     surface: str
     labels: Mapping[str, int]
     bare: int
     places: tuple[str, ...]
+
+    @property
+    def deviating(self) -> int:
+        """Occurrences that are bare or have another label than most annotated ones."""
+        return sum(self.labels.values()) - max(self.labels.values()) + self.bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,10 @@ class Audit:
         }
 
     def table(self, most: int = 30) -> str:
-        """Counts and findings as text; lists are cut after ``most`` lines, with the rest counted."""
+        """Counts and findings as text; lists are cut after ``most`` lines, with the rest counted.
+
+        Inconsistent surfaces without a letter (numbers) come after those with one.
+        """
         lines = _count_lines(self.counts)
         for kind, group in _grouped(self.findings).items():
             lines.append(f"\n{group[0].level}: {kind} ({len(group)})")
@@ -78,9 +94,12 @@ class Audit:
             lines.append(
                 f"\nfor a person to decide: annotated here, otherwise or not there ({len(self.inconsistencies)})"
             )
-            for one in self.inconsistencies[:most]:
+            shown = sorted(self.inconsistencies, key=lambda one: not any(char.isalpha() for char in one.surface))
+            for one in shown[:most]:
                 labels = ", ".join(f"{label} {count}" for label, count in one.labels.items())
                 lines.append(f"  {one.surface}: {labels}, bare {one.bare} ({', '.join(one.places[:3])})")
+            if len(shown) > most:
+                lines.append(f"  … and {len(shown) - most} more")
         lines.append(f"\n{len(self.errors)} errors, {len(self.findings) - len(self.errors)} notices")
         return "\n".join(lines)
 
@@ -95,41 +114,50 @@ def audit_files(paths: Sequence[Path], against: Sequence[Path] = ()) -> Audit:
     """
     files = document_files(paths)
     splits: dict[str, list[Document]] = {}
-    read_documents(files)  # ids are unique over all files
+    seen: dict[str, Path] = {}
     for path in files:
-        splits[path.stem if path.stem not in splits else str(path)] = read_documents(path)
+        documents = read_documents(path)
+        for document in documents:
+            if document.id in seen:
+                raise MarsadError(
+                    f"{path}: id {document.id!r} already stands in {seen[document.id]}; every report needs its own id"
+                )
+        seen |= dict.fromkeys((document.id for document in documents), path)
+        splits[path.stem if path.stem not in splits else str(path)] = documents
     return audit(splits, _foreign_texts(against))
 
 
 def audit(splits: Mapping[str, Sequence[Document]], foreign: Iterable[tuple[str, str]] = ()) -> Audit:
-    """Audit the documents of each split; ``foreign`` gives name and text of what may not be repeated."""
+    """Audit the documents of each split; ``foreign`` gives ``file:line`` and text of what may not be repeated."""
     words = {document.id: split_words(document.text, _FOLDED) for split in splits.values() for document in split}
     documents = [document for split in splits.values() for document in split]
+    alignments = {document.id: align_entities(document, words[document.id]) for document in documents}
     findings = [
-        *_span_findings(documents, words),
+        *_span_findings(documents, alignments),
         *_duplicate_findings(splits, words),
         *_surface_findings(documents),
-        *_foreign_findings(documents, words, foreign),
+        *_foreign_findings(words, alignments, foreign),
     ]
-    return Audit(_counts(splits, words), tuple(findings), tuple(_inconsistencies(documents, words)))
+    return Audit(_counts(splits), tuple(findings), tuple(_inconsistencies(words, alignments)))
 
 
 # --- counts ----------------------------------------------------------------------------------------------
 
 
-def _counts(splits: Mapping[str, Sequence[Document]], words: Mapping[str, Words]) -> dict[str, Any]:
+def _counts(splits: Mapping[str, Sequence[Document]]) -> dict[str, Any]:
     counts: dict[str, Any] = {"splits": {}, "source": Counter(), "conflict": Counter(), "labels": Counter()}
     for name, documents in splits.items():
         labels = Counter(entity.label for document in documents for entity in document.entities)
         sentences, empty = _sentences(documents)
+        lengths = [len(document.text.split()) for document in documents]
         counts["splits"][name] = {
             "reports": len(documents),
-            "words": sum(len(document.text.split()) for document in documents),
+            "words": sum(lengths),
             "sentences": sentences,
             "sentences_without_entity": empty,
             "entities": sum(labels.values()),
             "labels": dict(labels),
-            "longest_report": max((len(words[document.id]) for document in documents), default=0),
+            "longest_report_words": max(lengths, default=0),
         }
         counts["labels"] += labels
         counts["source"] += Counter(document.source or "(none)" for document in documents)
@@ -180,9 +208,9 @@ def _grouped(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
 # --- spans -----------------------------------------------------------------------------------------------
 
 
-def _span_findings(documents: Sequence[Document], words: Mapping[str, Words]) -> Iterator[Finding]:
+def _span_findings(documents: Sequence[Document], alignments: Mapping[str, Alignment]) -> Iterator[Finding]:
     for document in documents:
-        alignment = align_entities(document, words[document.id])
+        alignment = alignments[document.id]
         for entity in alignment.widened:
             text = document.text[entity.start : entity.end]
             yield Finding("notice", "span cuts a word", document.id, f"[{entity.start}, {entity.end}) {text!r}")
@@ -217,84 +245,151 @@ def _surface_findings(documents: Sequence[Document], share: float = 0.03) -> Ite
             yield Finding("notice", "one surface form dominates", surface, f"{count} of {total} entities")
 
 
-def _inconsistencies(documents: Sequence[Document], words: Mapping[str, Words]) -> list[Inconsistency]:
-    """Surfaces of two letters or more annotated at least twice, and at least a fifth of the time otherwise or not."""
-    labels: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    bare: Counter[tuple[str, ...]] = Counter()
-    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    spans = {document.id: align_entities(document, words[document.id]).spans for document in documents}
-    for document in documents:
-        texts = words[document.id].texts()
-        for span in spans[document.id]:
-            labels[tuple(texts[span.first : span.last])][span.label] += 1
-    longest = max((len(surface) for surface in labels), default=0)
-    for document in documents:
-        texts = words[document.id].texts()
-        covered = [False] * len(texts)
-        for span in spans[document.id]:
-            covered[span.first : span.last] = [True] * (span.last - span.first)
-        for first in range(len(texts)):
-            for last in range(first + 1, min(first + longest, len(texts)) + 1):
-                if covered[last - 1]:
-                    break
-                surface = tuple(texts[first:last])
-                if surface in labels:
-                    bare[surface] += 1
-                    places[surface].append(document.id)
+def _inconsistencies(words: Mapping[str, Words], alignments: Mapping[str, Alignment]) -> list[Inconsistency]:
+    """Surfaces annotated at least twice of which 0.2–0.8 of the occurrences are bare or have not the majority label.
+
+    Single letters are left out. Most deviating occurrences first.
+    """
+    labels: dict[_Run, Counter[str]] = defaultdict(Counter)
+    occurrences: dict[_Run, list[tuple[str, str | None]]] = defaultdict(list)
+    texts = {name: one.texts() for name, one in words.items()}
+    for name, alignment in alignments.items():
+        for span in alignment.spans:
+            surface = tuple(texts[name][span.first : span.last])
+            if len(surface) > 1 or len(surface[0]) > 1 or not surface[0].isalpha():
+                labels[surface][span.label] += 1
+                occurrences[surface].append((name, span.label))
+    prefixes = {surface[:length] for surface in labels for length in range(1, len(surface) + 1)}
+    for name, alignment in alignments.items():
+        covered = _covered(alignment, len(texts[name]))
+        for surface in _bare_surfaces(words[name], texts[name], covered, prefixes):
+            if surface in labels:
+                occurrences[surface].append((name, None))
     found = []
     for surface, counts in labels.items():
-        annotated, other = counts.total(), counts.total() - max(counts.values()) + bare[surface]
-        if annotated >= 2 and other and 0.2 <= other / (annotated + bare[surface]) <= 0.8:
-            found.append(Inconsistency(" ".join(surface), dict(counts), bare[surface], tuple(places[surface])))
-    return sorted(found, key=lambda one: (-min(sum(one.labels.values()), one.bare), one.surface))
+        majority = counts.most_common(1)[0][0]
+        places = tuple(name for name, label in occurrences[surface] if label != majority)
+        if counts.total() >= 2 and 0.2 <= len(places) / len(occurrences[surface]) <= 0.8:
+            bare = len(occurrences[surface]) - counts.total()
+            found.append(Inconsistency(" ".join(surface), dict(counts), bare, places))
+    return sorted(found, key=lambda one: (-one.deviating, one.surface))
+
+
+def _covered(alignment: Alignment, length: int) -> list[int | None]:
+    """For each word of a report, which of its entities it belongs to."""
+    covered: list[int | None] = [None] * length
+    for index, span in enumerate(alignment.spans):
+        covered[span.first : span.last] = [index] * (span.last - span.first)
+    return covered
+
+
+def _bare_surfaces(
+    words: Words, texts: Sequence[str], covered: Sequence[int | None], prefixes: set[_Run]
+) -> Iterator[_Run]:
+    """The runs of words within a paragraph and outside all entities that are among ``prefixes``."""
+    for start, end in words.paragraphs:
+        for first in range(start, end):
+            for last in range(first, end):
+                surface = tuple(texts[first : last + 1])
+                if covered[last] is not None or surface not in prefixes:
+                    break
+                yield surface
 
 
 # --- repeated text ---------------------------------------------------------------------------------------
 
 
-def _runs(words: Words, length: int) -> set[tuple[str, ...]]:
-    texts = [word.text for word in words if word.text[0].isalnum()]
-    return {tuple(texts[i : i + length]) for i in range(len(texts) - length + 1)}
+def _spoken(words: Words) -> list[str]:
+    """The words without punctuation and symbols."""
+    return [word.text for word in words if word.text[0].isalnum()]
+
+
+def _runs(texts: Sequence[str], length: int) -> Iterator[_Run]:
+    return (tuple(texts[i : i + length]) for i in range(len(texts) - length + 1))
 
 
 def _duplicate_findings(splits: Mapping[str, Sequence[Document]], words: Mapping[str, Words]) -> Iterator[Finding]:
-    """Reports that are equal or nearly so once folded: half of the shorter one's runs of five words in the other."""
+    """Reports that are equal once folded, or nearly so: half of the shorter one's runs of five words in the other.
+
+    Equal ones are each held against the first of them. For the rest, boilerplate runs are left out of account.
+    """
     split_of = {document.id: name for name, documents in splits.items() for document in documents}
-    runs = {name: _runs(words[name], 5) for name in split_of}
-    owners: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for name, shingles in runs.items():
-        for shingle in shingles:
-            owners[shingle].append(name)
+
+    def finding(one: str, other: str, part: float) -> Finding:
+        across = split_of[one] != split_of[other]
+        kind = "near-duplicates across splits" if across else "near-duplicates within a split"
+        message = f"{part:.0%} of it stands in {other} ({split_of[other]})"
+        return Finding("error" if across else "notice", kind, f"{one} ({split_of[one]})", message)
+
+    equal: dict[_Run, list[str]] = defaultdict(list)
+    for name in split_of:
+        if spoken := tuple(_spoken(words[name])):
+            equal[spoken].append(name)
+    # Of equal reports, one of each split goes on to be compared with the others.
+    texts: dict[str, _Run] = {}
+    for spoken, names in equal.items():
+        for name in names[1:]:
+            yield finding(name, names[0], 1.0)
+        texts |= dict.fromkeys({split_of[name]: name for name in reversed(names)}.values(), spoken)
+    for one, other, part in _alike(texts):
+        if part >= 0.5 and texts[one] != texts[other]:
+            yield finding(one, other, part)
+
+
+def _alike(texts: Mapping[str, _Run]) -> Iterator[tuple[str, str, float]]:
+    """Pairs that share runs of five words, the one with fewer runs first, and which part of its runs is shared."""
+    owners: dict[_Run, list[str]] = defaultdict(list)
+    for name, text in texts.items():
+        for run in set(_runs(text, 5)):
+            owners[run].append(name)
+    lengths: Counter[str] = Counter()
     shared: Counter[tuple[str, str]] = Counter()
     for names in owners.values():
-        shared.update((one, other) for i, one in enumerate(names) for other in names[i + 1 :])
+        if len(names) <= _BOILERPLATE:
+            lengths.update(names)
+            shared.update(combinations(names, 2))
     for (one, other), count in shared.items():
-        part = count / min(len(runs[one]), len(runs[other]))
-        if part >= 0.5:
-            across = split_of[one] != split_of[other]
-            kind = "near-duplicates across splits" if across else "near-duplicates within a split"
-            message = f"{part:.0%} of it stands in {other} ({split_of[other]})"
-            yield Finding("error" if across else "notice", kind, f"{one} ({split_of[one]})", message)
+        shorter, longer = (one, other) if lengths[one] <= lengths[other] else (other, one)
+        yield shorter, longer, count / max(1, lengths[shorter])
 
 
 def _foreign_findings(
-    documents: Sequence[Document], words: Mapping[str, Words], foreign: Iterable[tuple[str, str]]
+    words: Mapping[str, Words],
+    alignments: Mapping[str, Alignment],
+    foreign: Iterable[tuple[str, str]],
+    length: int = 10,
 ) -> Iterator[Finding]:
-    owners: dict[tuple[str, ...], str] = {}
-    for document in documents:
-        owners.update(dict.fromkeys(_runs(words[document.id], 10), document.id))
-    for name, text in foreign:
-        for run in _runs(split_words(text, _FOLDED), 10):
-            if run in owners:
-                yield Finding("error", "text that stands elsewhere", owners[run], f"in {name}: {' '.join(run)}")
+    """One finding for each report and each file that shares runs of ten words with it."""
+    owners: dict[_Run, list[str]] = defaultdict(list)
+    for name, alignment in alignments.items():
+        for run in _own_runs(words[name], alignment, length):
+            owners[run].append(name)
+    shared: dict[tuple[str, str], dict[_Run, str]] = defaultdict(dict)
+    for where, text in foreign if owners else ():
+        source = _LINE_NUMBER.sub("", where)
+        for run in _runs(_spoken(split_words(text, _FOLDED)), length):
+            for name in owners.get(run, ()):
+                shared[name, source].setdefault(run, where)
+    for (name, source), runs in shared.items():
+        run, where = next(iter(runs.items()))
+        message = f"{len(runs)} run{'s' * (len(runs) > 1)} of {length} words in {source}, first at {where}: "
+        yield Finding("error", "text that stands elsewhere", name, message + " ".join(run))
+
+
+def _own_runs(words: Words, alignment: Alignment, length: int) -> set[_Run]:
+    """The runs of a report, without those inside one entity: the full name of a body stands in many texts."""
+    covered = _covered(alignment, len(words))
+    spoken = [index for index, word in enumerate(words) if word.text[0].isalnum()]
+    texts = words.texts()
+    ranges = (spoken[i : i + length] for i in range(len(spoken) - length + 1))
+    return {
+        tuple(texts[index] for index in run)
+        for run in ranges
+        if covered[run[0]] is None or covered[run[0]] != covered[run[-1]]
+    }
 
 
 def _foreign_texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     for path in document_files(paths, ("*.jsonl", "*.jsonl.xz")):
-        if path.suffix == ".xz":
-            with lzma.open(path, "rt", encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
-                    yield f"{path}:{number}", str(json.loads(line).get("text", ""))
-        else:
-            for where, record in read_records(path):
-                yield where, str(record.get("text", ""))
+        for where, record in read_records(path):
+            yield where, str(record.get("text", ""))

@@ -7,17 +7,16 @@ offsets count Unicode code points of ``text``. Further keys are kept.
 from __future__ import annotations
 
 import json
-import os
+import lzma
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from marsad.documents import Document, Entity
+from marsad.documents import RESERVED_KEYS, Document, Entity
 from marsad.errors import MarsadError
+from marsad.files import open_whole, to_json
 
-_DOCUMENT_KEYS = frozenset({"id", "text", "published", "source", "entities"})
 _ENTITY_KEYS = frozenset({"start", "end", "label", "score"})
 
 
@@ -67,12 +66,12 @@ def document_files(paths: Iterable[Path], patterns: Sequence[str] = ("*.jsonl",)
 
 
 def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The JSON objects of a file, each with ``file:line``; blank lines are passed over.
+    """The JSON objects of a file, each with ``file:line``; blank lines are passed over, ``.xz`` is unpacked.
 
     Raises MarsadError as :func:`read_documents`.
     """
     try:
-        with path.open("rb") as lines:
+        with lzma.open(path, "rb") if path.suffix == ".xz" else path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
                 where = f"{path}:{number}"
                 try:
@@ -94,6 +93,8 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MarsadError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise MarsadError(f"{path}: is a folder, expected a file of reports") from None
+    except (lzma.LZMAError, EOFError) as error:
+        raise MarsadError(f"{path}: broken or no xz file ({error}); fetch or pack it again") from None
     except OSError as error:
         raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
 
@@ -122,7 +123,7 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
             entities=tuple(_entity_from_record(entity) for entity in entities),
             published=_date(record.get("published")),
             source=source,
-            metadata={key: value for key, value in record.items() if key not in _DOCUMENT_KEYS},
+            metadata={key: value for key, value in record.items() if key not in RESERVED_KEYS},
         )
     except ValueError as error:
         raise MarsadError(f"{where}: {error}") from None
@@ -194,30 +195,13 @@ def write_records(records: Iterable[dict[str, Any]], path: Path) -> int:
     """
     if not path.name:
         raise MarsadError(f"{path}: is a folder, expected the name of a file to write")
-    partial = path.with_name(f".{path.name}.partial")
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="\n") as lines:
+        with open_whole(path) as lines:
             for record in records:
                 lines.write(to_json(record) + "\n")
                 count += 1
-            lines.flush()
-            os.fsync(lines.fileno())
-        partial.replace(path)
     except OSError as error:
         raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return count
-
-
-def to_json(record: dict[str, Any]) -> str:
-    """One line of JSON, Arabic as it is; lone surrogates stay escapes, since UTF-8 has no form for them."""
-    line = json.dumps(record, ensure_ascii=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(record)
-    return line

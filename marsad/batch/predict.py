@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import tee
 from pathlib import Path
-from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -18,7 +19,8 @@ def predict_files(model: str | Path, inputs: Sequence[Path], output: Path) -> in
     """Find the entities of every report of ``inputs`` and write them to ``output``; returns the number of reports.
 
     ``.jsonl`` and ``.json`` files hold one report a line (``id`` and ``text``; other keys are not read); any other
-    file is one report in plain text, whose id is the file's name without its suffix. The output has a line
+    file is one report in plain text, whose id is the file's name without its suffix (its path where two files bear
+    the same name). The output has a line
     for each report, in order: ``id`` and ``entities`` with ``start``, ``end``, ``label``, ``text``, ``score``. It is
     written whole or not at all.
 
@@ -29,23 +31,24 @@ def predict_files(model: str | Path, inputs: Sequence[Path], output: Path) -> in
     for path in inputs:
         if path.exists() and output.exists() and path.samefile(output):
             raise MarsadError(f"{output}: is an input too; choose another --output")
-    reports = list(_read_reports(inputs))
     recognizer = Recognizer.from_pretrained(model)
-    predictions = recognizer.stream(text for _, text in reports)
-    bar = tqdm(predictions, total=len(reports), unit="report", desc="predicting", disable=not sys.stderr.isatty())
-
-    def records() -> Iterator[dict[str, Any]]:
-        for (name, _), prediction in zip(reports, bar, strict=True):
-            yield {"id": name, "entities": prediction.records()}
-
-    return write_records(records(), output)
+    # Read twice, so that a mistake in the last line is found before the work and memory stays flat.
+    total = sum(1 for _ in _read_reports(inputs))
+    named, texts = tee(_read_reports(inputs))
+    predictions = recognizer.stream(text for _, text in texts)
+    bar = tqdm(predictions, total=total, unit="report", desc="predicting", disable=not sys.stderr.isatty())
+    return write_records(
+        ({"id": name, "entities": prediction.records()} for (name, _), prediction in zip(named, bar, strict=True)),
+        output,
+    )
 
 
 def _read_reports(inputs: Sequence[Path]) -> Iterator[tuple[str, str]]:
     seen: dict[str, str] = {}
+    stems = Counter(path.stem for path in inputs)
     for path in inputs:
         count = 0
-        for where, name, text in _read_file(path):
+        for where, name, text in _read_file(path, path.stem if stems[path.stem] == 1 else path.as_posix()):
             if name in seen:
                 raise MarsadError(f"{where}: id {name!r} already stands at {seen[name]}; every report needs its own id")
             seen[name] = where
@@ -55,7 +58,8 @@ def _read_reports(inputs: Sequence[Path]) -> Iterator[tuple[str, str]]:
             raise MarsadError(f"{path}: holds no report")
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, str, str]]:
+def _read_file(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
+    """Place, id and text of each report; ``name`` is the id of a plain text."""
     if path.suffix in {".jsonl", ".json"}:
         for where, record in read_records(path):
             document = document_from_record({key: record[key] for key in ("id", "text") if key in record}, where)
@@ -74,4 +78,4 @@ def _read_file(path: Path) -> Iterator[tuple[str, str, str]]:
     except UnicodeDecodeError as error:
         raise MarsadError(f"{path}: invalid UTF-8 at byte {error.start}; save the file as UTF-8") from None
     if text.strip():
-        yield str(path), path.stem, text
+        yield str(path), name, text

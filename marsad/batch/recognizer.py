@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ import torch
 
 from marsad.documents import Entity
 from marsad.errors import MarsadError
-from marsad.labels import LabelSet
 from marsad.modeling.artifacts import Tagger, load_tagger
-from marsad.modeling.inference import TOKENS_PER_BATCH, decode_document, score_windows
+from marsad.modeling.inference import find_entities
+from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
 
 # Reports read together: enough for batches of like length, few enough to keep memory flat.
-_LOOKAHEAD = 256
+_LOOKAHEAD_TEXTS = 256
+_LOOKAHEAD_CHARS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ class Recognizer:
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
-        self._tokens_per_batch = TOKENS_PER_BATCH.get(tagger.network.device.type, TOKENS_PER_BATCH["cuda"])
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str | None = None) -> Recognizer:
@@ -64,9 +63,14 @@ class Recognizer:
         return cls(tagger)
 
     @property
-    def labels(self) -> LabelSet:
-        """The entity types that the model knows."""
-        return self._tagger.labels
+    def labels(self) -> tuple[str, ...]:
+        """The entity types that the model knows, in the order of its config."""
+        return self._tagger.labels.types
+
+    @property
+    def text_config(self) -> TextConfig:
+        """How the model reads text."""
+        return self._tagger.text
 
     @property
     def fingerprint(self) -> str:
@@ -78,25 +82,31 @@ class Recognizer:
 
         Raises MarsadError for one string instead of a list, or an element that is no string.
         """
-        if isinstance(texts, str):
-            raise MarsadError("predict() takes a list of texts; got one string: put it into a list")
         return list(self.stream(texts))
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """As :meth:`predict`, lazily: a few hundred texts are held at a time."""
-        remaining = iter(texts)
-        while chunk := list(islice(remaining, _LOOKAHEAD)):
-            yield from self._predict_chunk(chunk)
+        """As :meth:`predict`, lazily: a few hundred texts, or two million characters, are held at a time."""
+        if isinstance(texts, str):
+            raise MarsadError("expected a list of texts, got one string: put it into a list")
+        return self._stream(texts)
 
-    def _predict_chunk(self, texts: list[str]) -> Iterator[Prediction]:
-        for text in texts:
-            if not isinstance(text, str):
-                raise MarsadError(f"a text is {type(text).__name__}, expected a string")
-        tagger = self._tagger
-        documents = [split_words(text, tagger.text) for text in texts]
-        encoded = [tagger.encoder.encode_document(words) for words in documents]
-        windows = [window for document in encoded for window in document]
-        scores = iter(score_windows(tagger.network, windows, tagger.encoder.pad_id, self._tokens_per_batch))
-        for text, words, document in zip(texts, documents, encoded, strict=True):
-            document_scores = list(islice(scores, len(document)))
-            yield Prediction(text, decode_document(words, document, document_scores, tagger.labels))
+    def _stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        for chunk in _chunks(texts):
+            documents = [split_words(text, self._tagger.text) for text in chunk]
+            for text, entities in zip(chunk, find_entities(self._tagger, documents), strict=True):
+                yield Prediction(text, entities)
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise MarsadError(f"a text is {type(text).__name__}, expected a string")
+        chunk.append(text)
+        size += len(text)
+        if len(chunk) == _LOOKAHEAD_TEXTS or size >= _LOOKAHEAD_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from marsad.annotations.jsonl import read_documents
 from marsad.batch.recognizer import Recognizer
-from marsad.documents import Document, Entity
+from marsad.documents import Entity
 from marsad.evaluation.scoring import StrictScores, score_documents
 from marsad.files import fingerprint_files, write_report
-from marsad.modeling.artifacts import load_tagger
-from marsad.modeling.tagging import align_entities
-from marsad.text.normalization import TextConfig
+from marsad.labels import LabelSet
+from marsad.modeling.tagging import align_entities, log_problems
 from marsad.text.words import split_words
 
 logger = logging.getLogger(__name__)
@@ -79,44 +78,30 @@ class Evaluation:
         return write_report(folder / "report.json", self.record())
 
 
-def evaluate(model: str | Path, files: Sequence[str | Path]) -> Evaluation:
+def evaluate(model: str | Path, files: str | Path | Sequence[str | Path]) -> Evaluation:
     """Score a model folder on files of annotated reports, all of them or none.
 
     Raises MarsadError when the model or a file can't be read, or a label is not of the model's set.
     """
-    tagger = load_tagger(model)
-    recognizer = Recognizer(tagger)
-    documents = read_documents(files, recognizer.labels.types)
+    recognizer = Recognizer.from_pretrained(model)
+    paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+    documents = read_documents(paths, recognizer.labels)
     predicted = [prediction.entities for prediction in recognizer.stream(document.text for document in documents)]
-    widened, dropped = _alignment_issues(documents, tagger.text)
-    for issue in (*widened, *dropped):
-        logger.warning(
-            "%s: entity [%d, %d) %s %s",
-            issue.document,
-            issue.entity.start,
-            issue.entity.end,
-            issue.entity.label,
-            issue.problem,
-        )
-    return Evaluation(
-        model=str(model),
-        fingerprint=recognizer.fingerprint,
-        files=tuple(str(path) for path in files),
-        data_sha256=fingerprint_files([Path(path) for path in files]),
-        reports=len(documents),
-        strict=score_documents(documents, predicted, recognizer.labels, tagger.text),
-        widened=widened,
-        dropped=dropped,
-    )
-
-
-def _alignment_issues(
-    documents: Iterable[Document], text: TextConfig
-) -> tuple[tuple[AlignmentIssue, ...], tuple[AlignmentIssue, ...]]:
     widened: list[AlignmentIssue] = []
     dropped: list[AlignmentIssue] = []
     for document in documents:
-        alignment = align_entities(document, split_words(document.text, text))
-        widened += [AlignmentIssue(document.id, entity, "was widened to whole words") for entity in alignment.widened]
-        dropped += [AlignmentIssue(document.id, entity, why) for entity, why in alignment.dropped]
-    return tuple(widened), tuple(dropped)
+        alignment = align_entities(document, split_words(document.text, recognizer.text_config))
+        log_problems(document, alignment)
+        for entity, problem in alignment.problems():
+            issues = widened if entity in alignment.widened else dropped
+            issues.append(AlignmentIssue(document.id, entity, problem))
+    return Evaluation(
+        model=str(model),
+        fingerprint=recognizer.fingerprint,
+        files=tuple(str(path) for path in paths),
+        data_sha256=fingerprint_files(paths),
+        reports=len(documents),
+        strict=score_documents(documents, predicted, LabelSet(recognizer.labels), recognizer.text_config),
+        widened=tuple(widened),
+        dropped=tuple(dropped),
+    )

@@ -47,6 +47,11 @@ class ModelFiles:
         return self.folder / "model.safetensors"
 
     @property
+    def tokenizer(self) -> Path:
+        """The tokenizer."""
+        return self.folder / "tokenizer.json"
+
+    @property
     def config(self) -> Path:
         """The resolved config of the run."""
         return self.folder / "config.yaml"
@@ -115,7 +120,7 @@ def save_artifacts(
         format=FORMAT,
         name=config.name,
         labels=config.labels,
-        fingerprint=_model_fingerprint(files, encoder),
+        fingerprint=_model_fingerprint(files, config),
         data=data,
         code=code_fingerprint(),
         versions={
@@ -129,10 +134,13 @@ def save_artifacts(
 def load_tagger(path: str | Path) -> Tagger:
     """Load a trained model for inference.
 
-    Raises MarsadError when the path is no folder, no model of this project, or an incomplete one.
+    Raises MarsadError when the path is no folder, no model of this project, an incomplete one, or one whose weights,
+    tokenizer or config are not those that its fingerprint was taken of.
     """
     folder = Path(path)
     manifest, config = read_manifest(folder), read_saved_config(folder)
+    if manifest.fingerprint != _model_fingerprint(ModelFiles(folder), config):
+        raise MarsadError(f"{folder}: was edited or damaged after training (its fingerprint differs); copy it again")
     source = EncoderSource(str(folder), hub=False)
     encoder = load_tokenizer(source, config.model)
     network = load_network(source, config.model, config.label_set.tags, trained=True).eval()
@@ -155,7 +163,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise MarsadError(f"{files.manifest}: is damaged; train the model again") from None
     if manifest.format != FORMAT:
         raise MarsadError(f"{folder}: has the format {manifest.format}, this version of marsad reads {FORMAT}")
-    for path in (files.weights, files.config):
+    for path in (files.weights, files.tokenizer, files.config):
         if not path.is_file():
             raise MarsadError(f"{folder}: is incomplete (no {path.name}); copy it again or train it again")
     return manifest
@@ -183,7 +191,8 @@ def code_fingerprint() -> str:
     return fingerprint_files(sorted(root.rglob("*.py")))
 
 
-def _model_fingerprint(files: ModelFiles, encoder: WordEncoder) -> str:
-    digest = hashlib.sha256(encoder.tokenizer.backend_tokenizer.to_str().encode("utf-8"))
-    digest.update(fingerprint_files([files.weights, files.config]).encode("ascii"))
+def _model_fingerprint(files: ModelFiles, config: Config) -> str:
+    # Name and place are no part of what a model does.
+    digest = hashlib.sha256(config.model_dump_json(exclude={"name", "output"}).encode("utf-8"))
+    digest.update(fingerprint_files([files.weights, files.tokenizer]).encode("ascii"))
     return digest.hexdigest()

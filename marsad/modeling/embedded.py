@@ -95,8 +95,8 @@ def embedded_encoder(cache: Path | None = None) -> Path:
 
 def cache_folder() -> Path:
     """Where Marsad keeps what it can build again."""
-    if "MARSAD_CACHE" in os.environ:
-        return Path(os.environ["MARSAD_CACHE"])
+    if chosen := os.environ.get("MARSAD_CACHE"):
+        return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "marsad"
 
 

@@ -1,11 +1,12 @@
 """Running a network over encoded windows and turning what it says into entities.
 
-Evaluation, ``Recognizer`` and the dev scores of training all come through :func:`decode_document`.
+Evaluation, ``Recognizer`` and the dev scores of training all come through here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -13,13 +14,26 @@ from transformers import PreTrainedModel
 
 from marsad.documents import Entity
 from marsad.labels import LabelSet
+from marsad.modeling.artifacts import Tagger
 from marsad.modeling.decoding import FloatArray, decode_spans, decode_windows
 from marsad.modeling.encoding import EncodedWindow
 from marsad.modeling.tagging import word_spans_to_entities
 from marsad.text.words import Words
 
-# Small enough to stay in a CPU's caches; on a GPU a batch is a launch, so larger ones pay.
-TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
+# On a CPU small enough to stay in its caches; on a GPU a batch is a launch, so larger ones pay.
+TOKENS_PER_BATCH = (2048, 32768)
+
+
+def find_entities(tagger: Tagger, documents: Sequence[Words]) -> list[tuple[Entity, ...]]:
+    """The entities of each document, read together in batches of like length."""
+    encoded = [tagger.encoder.encode_document(words) for words in documents]
+    windows = [window for document in encoded for window in document]
+    device = tagger.network.device.type
+    scores = iter(score_windows(tagger.network, windows, tagger.encoder.pad_id, TOKENS_PER_BATCH[device != "cpu"]))
+    return [
+        decode_document(words, document, list(islice(scores, len(document))), tagger.labels)
+        for words, document in zip(documents, encoded, strict=True)
+    ]
 
 
 def score_windows(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from marsad.documents import Document, Entity
 from marsad.labels import LabelSet
 from marsad.text.words import Words, words_in_span
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,18 @@ class Alignment:
     widened: tuple[Entity, ...]
     dropped: tuple[tuple[Entity, str], ...]
 
+    def problems(self) -> list[tuple[Entity, str]]:
+        """Each entity that was widened or dropped, and what happened to it."""
+        widened = [(entity, "was widened to whole words") for entity in self.widened]
+        return widened + [(entity, f"is left out: it {why}") for entity, why in self.dropped]
+
+
+def log_problems(document: Document, alignment: Alignment) -> None:
+    """Name in the log every entity that had to be widened or left out."""
+    for entity, problem in alignment.problems():
+        where = f"[{entity.start}, {entity.end})"
+        logger.warning("%s: entity %s %s %s", document.id, where, entity.label, problem)
+
 
 def align_entities(document: Document, words: Words) -> Alignment:
     """Put the entities of a document on its words."""
@@ -40,7 +55,7 @@ def align_entities(document: Document, words: Words) -> Alignment:
     kept: list[Entity] = []
     widened: list[Entity] = []
     dropped: list[tuple[Entity, str]] = []
-    paragraph_of = {first for first, _ in words.paragraphs}
+    paragraph_starts = {first for first, _ in words.paragraphs}
     for entity in document.entities:
         first, last = words_in_span(words.words, entity.start, entity.end)
         if first == last:
@@ -49,7 +64,7 @@ def align_entities(document: Document, words: Words) -> Alignment:
         if spans and first < spans[-1].last:
             dropped.append((entity, "stands in the same word as the entity before it"))
             continue
-        if any(index in paragraph_of for index in range(first + 1, last)):
+        if any(index in paragraph_starts for index in range(first + 1, last)):
             dropped.append((entity, "crosses the end of a line"))
             continue
         spans.append(WordSpan(first, last, entity.label))

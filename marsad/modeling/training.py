@@ -51,9 +51,9 @@ from marsad.modeling.artifacts import (
 from marsad.modeling.card import model_card
 from marsad.modeling.encoders import find_encoder, load_network, load_tokenizer
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
-from marsad.modeling.inference import TOKENS_PER_BATCH, decode_document, score_windows
+from marsad.modeling.inference import decode_document, find_entities
 from marsad.modeling.progress import ProgressCallback
-from marsad.modeling.tagging import align_entities, tag_ids
+from marsad.modeling.tagging import align_entities, log_problems, tag_ids
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
 
@@ -184,6 +184,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
     """Make or take up the run's working folder. Raises MarsadError when something else is in the way."""
     state_file = work / "run.json"
+    old = _old_folder(output)
+    if old.exists() and not output.exists():
+        old.rename(output)  # a run was killed between its last two renames
+    if work.exists() and not state_file.is_file() and _holds_more_than_a_start(work):
+        raise MarsadError(f"{work}: is no run of this project and stands where the run would work; move it away")
     if resume and state_file.is_file():
         _check_same_run(work, run)
         _remove_broken_checkpoints(work)
@@ -205,6 +210,15 @@ def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bo
     except OSError as error:
         raise MarsadError(f"{work}: can't be created ({error.strerror})") from None
     write_json(state_file, run)
+
+
+def _holds_more_than_a_start(work: Path) -> bool:
+    return not work.is_dir() or any(path.name != ".run.json.partial" for path in work.iterdir())
+
+
+def _old_folder(output: Path) -> Path:
+    """Where a model is kept for the moment in which another takes its place."""
+    return output.with_name(f".{output.name}.old")
 
 
 def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
@@ -251,7 +265,7 @@ def _last_checkpoint(work: Path) -> Path | None:
 
 def _move_into_place(work: Path, output: Path) -> None:
     """Put the finished model of ``work`` at ``output``, then remove ``work``; renames, so that each is there or not."""
-    old = output.with_name(f".{output.name}.old")
+    old = _old_folder(output)
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         output.rename(old)
@@ -285,14 +299,7 @@ def encode_split(
     for document in documents:
         words = split_words(document.text, text)
         alignment = align_entities(document, words)
-        for entity in alignment.widened:
-            logger.warning(
-                "%s: entity [%d, %d) %s was widened to whole words", document.id, entity.start, entity.end, entity.label
-            )
-        for entity, why in alignment.dropped:
-            logger.warning(
-                "%s: entity [%d, %d) %s is left out: it %s", document.id, entity.start, entity.end, entity.label, why
-            )
+        log_problems(document, alignment)
         widened += len(alignment.widened)
         dropped += len(alignment.dropped)
         tags = tag_ids(alignment.spans, len(words), labels)
@@ -338,8 +345,7 @@ class LengthGroupedSampler(Sampler[int]):
             part = order[start : start + chunk]
             part = part[np.argsort(-self.lengths[part], kind="stable")]
             batches += [part[at : at + self.batch_size] for at in range(0, len(part), self.batch_size)]
-        # An incomplete batch must come last, else the batches after it would be cut across lengths.
-        batches.sort(key=len, reverse=True)
+        # The one incomplete batch stays last, else the batches after it would be cut across lengths.
         whole = sum(len(batch) == self.batch_size for batch in batches)
         for index in [*generator.permutation(whole), *range(whole, len(batches))]:
             yield from (int(window) for window in batches[index])
@@ -437,7 +443,7 @@ def training_arguments(config: Config, work: Path) -> TrainingArguments:
     training = config.training
     state = processes()
     share = _batch_share(config)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=training.epochs,
         per_device_train_batch_size=share,
@@ -465,6 +471,9 @@ def training_arguments(config: Config, work: Path) -> TrainingArguments:
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=training.seed,
     )
+    # One process, one device: the Trainer would else multiply the batch by the GPUs that it sees. torchrun uses more.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _batch_share(config: Config) -> int:
@@ -488,7 +497,7 @@ def uses_bf16(precision: str) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -503,9 +512,11 @@ def _fit(
 ) -> list[dict[str, Any]]:
     """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run."""
     arguments = training_arguments(config, work)
+    # What a broken-off run logged after its checkpoint is logged again.
+    purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
     callbacks: list[Any] = [ProgressCallback(splits["train"].tokens)]
     if processes().is_main_process:
-        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"))))
+        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
     if config.training.patience is not None:
         callbacks.append(EarlyStoppingCallback(config.training.patience))
     trainer = _TokenTrainer(
@@ -549,9 +560,4 @@ def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPredictio
 
 def score_split(tagger: Tagger, split: EncodedSplit) -> StrictScores:
     """Strict scores of a split, in fp32, as ``evaluate.py`` would give them."""
-    predicted = []
-    budget = TOKENS_PER_BATCH.get(tagger.network.device.type, TOKENS_PER_BATCH["cuda"])
-    for words, windows in zip(split.words, split.windows, strict=True):
-        scores = score_windows(tagger.network, windows, tagger.encoder.pad_id, budget)
-        predicted.append(decode_document(words, windows, scores, tagger.labels))
-    return score_documents(split.documents, predicted, tagger.labels, tagger.text)
+    return score_documents(split.documents, find_entities(tagger, split.words), tagger.labels, tagger.text)

@@ -35,9 +35,10 @@ _PIECE = regex.compile(rf"[[\p{{Arabic}}&&\p{{L}}]{TATWEEL}{_ARABIC_MARKS}{_INVI
 # A tatweel at the edge of a piece, but for marks and invisible characters; linear however many there are.
 _TATWEEL_LAST = regex.compile(rf"{TATWEEL}[{_ARABIC_MARKS}{_INVISIBLE}]*+$")
 _TATWEEL_FIRST = regex.compile(rf"[{_ARABIC_MARKS}{_INVISIBLE}]*+{TATWEEL}")
-# What may stand between two pieces: up to two blanks, or one mark put there to break the word.
+# What may stand between two pieces: up to two blanks, or marks put there to break the word.
 _BLANK_GAP = regex.compile(r"[ \u00A0\u202F]{1,2}")
-_MARK_GAP = regex.compile(r"[.*•·|/\\_-]")
+_MARK_GAP = regex.compile(r"[ \u00A0]?[.*•·|/\\_-][.,،*•·|/\\_-]{0,2}")
+_ARTICLE = regex.compile("[وف]?(?:[بك]?ال|لل)")
 
 _ALEF_HAMZA = dict.fromkeys("أإآٱ", "ا") | {"ؤ": "و", "ئ": "ي"}
 # Persian and Urdu keyboards, and the Egyptian habit of a final ya without dots.
@@ -84,7 +85,22 @@ class NormalizedText:
         return self.starts[start], self.ends[end - 1]
 
 
-@lru_cache(maxsize=65536)
+class _CharReader(dict[str, str | None]):
+    """:func:`_read_char` of one config, each character looked at once."""
+
+    def __init__(self, config: TextConfig) -> None:
+        self._config = config
+
+    def __missing__(self, char: str) -> str | None:
+        read = self[char] = _read_char(char, self._config)
+        return read
+
+
+@lru_cache(maxsize=8)
+def _char_reader(config: TextConfig) -> _CharReader:
+    return _CharReader(config)
+
+
 def _read_char(char: str, config: TextConfig) -> str | None:
     """What a character is read as: a string, "" for an invisible one, None for a dropped mark."""
     if config.invisible and _INVISIBLE_CHAR.fullmatch(char):
@@ -118,6 +134,7 @@ def _read_char(char: str, config: TextConfig) -> str | None:
 def normalize_text(text: str, config: TextConfig) -> NormalizedText:
     """Normalise any string; see :class:`TextConfig` for what is changed and :class:`NormalizedText` for the map."""
     gaps = {i for start, end in find_broken_words(text) for i in range(start, end)} if config.broken_words else set()
+    reader = _char_reader(config)
     chars: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -147,7 +164,7 @@ def normalize_text(text: str, config: TextConfig) -> NormalizedText:
                 tatweel_run = i if tatweel_run is None else tatweel_run
                 run_end = i + 1
             continue
-        read = _read_char(char, config)
+        read = reader[char]
         if read == "":
             continue
         if read is None:
@@ -176,11 +193,12 @@ def normalize_text(text: str, config: TextConfig) -> NormalizedText:
 def find_broken_words(text: str) -> Iterator[tuple[int, int]]:
     """The gaps inside words that were broken by tatweel and spaces, as half-open spans of ``text``.
 
-    Two neighbouring pieces are one word when a tatweel reaches out on both sides of the gap
-    (``قـ ـصـ``). A tatweel on one side alone joins only where a piece is short, since dashes and stretched
-    words carry one too; the article (``الـ زلزال``) always joins, while a lone preposition (``لـ حلب``, ``وبـ حلب``)
-    and the Hijri ``هـ`` are words of their own. A break after a letter that does not join carries no tatweel, so
-    inside a broken word a single letter after one goes on with it (``ـز ا ل``).
+    Two neighbouring pieces are one word when a tatweel reaches out on both sides of the gap (``قـ ـصـ``). One on a
+    single side is weak evidence, since dashes, stretched words and set-off prepositions (``لـ حلب``) carry it too: it
+    joins after the article (``الـ زلزال``), inside a word that is broken already, and before a short piece that is
+    itself broken on its other side (``وم ـقـ``). A break after a letter that does not join carries no tatweel, so
+    inside a broken word a single letter after one goes on with it (``ـز ا ل``). Marks break words too (``قـ.ـصف``), but
+    only between two tatweels.
     """
     if TATWEEL not in text:
         return
@@ -190,10 +208,11 @@ def find_broken_words(text: str) -> Iterator[tuple[int, int]]:
         start, end = left.end(), right.start()
         gap = text[start:end]
         if _BLANK_GAP.fullmatch(gap):
-            broken = _goes_on(left.group(), right.group(), broken)
+            joined = broken = _goes_on(left.group(), right.group(), broken)
         else:
-            broken = bool(_MARK_GAP.fullmatch(gap)) and _reaches(left.group(), right.group()) == (True, True)
-        if broken:
+            joined = bool(_MARK_GAP.fullmatch(gap)) and _reaches(left.group(), right.group()) == (True, True)
+            broken = False  # a word broken by marks ends at a blank
+        if joined:
             yield start, end
 
 
@@ -209,16 +228,18 @@ def _reaches(left: str, right: str) -> tuple[bool, bool]:
 def _goes_on(left: str, right: str, broken: bool) -> bool:
     """Whether the piece ``right`` belongs to the word of ``left``; ``broken``: left already goes on with one."""
     before, after = _letters(left), _letters(right)
+    short = min(len(before), len(after)) <= 3
     match _reaches(left, right):
         case True, True:
             return True
         case True, False:
-            if regex.fullmatch("[وف]?(?:[بك]?ال|لل)", before):
-                return True
-            if not broken and regex.fullmatch("[وف]?[لبكسفه]", before):
-                return False
-            return min(len(before), len(after)) <= 3
+            if _ARTICLE.fullmatch(before):
+                # Not an article set before a number and its noun (``الـ 7``, ``الـ العاشر``).
+                return len(after) > 1 and not after.startswith("ال")
+            return broken and short
         case False, True:
-            return before[-1] not in _NON_JOINING and min(len(before), len(after)) <= 3
+            return before[-1] not in _NON_JOINING and short and bool(_TATWEEL_LAST.search(right))
         case _:
-            return broken and before[-1] in _NON_JOINING and len(after) == 1 and after not in _LETTER_WORDS
+            # ة and ى end a word.
+            goes_on = before[-1] in _NON_JOINING and before[-1] not in "ةى"
+            return broken and goes_on and len(after) == 1 and after not in _LETTER_WORDS

@@ -7,6 +7,7 @@ word (``بريف``) and one written onto digits is a word of its own (``و7`` is
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -78,19 +79,8 @@ def words_in_span(words: Sequence[Word], start: int, end: int) -> tuple[int, int
 
     ``words`` must be ordered and must not overlap, as :func:`split_words` gives them.
     """
-    first = _first_ending_after(words, start)
+    first = bisect_right(words, start, key=lambda word: word.end)
     last = first
     while last < len(words) and words[last].start < end:
         last += 1
     return first, last
-
-
-def _first_ending_after(words: Sequence[Word], offset: int) -> int:
-    low, high = 0, len(words)
-    while low < high:
-        middle = (low + high) // 2
-        if words[middle].end <= offset:
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -47,6 +47,42 @@ def test_a_boundary_counts_as_partial_and_is_shown_with_both_readings():
     assert agreement.kappa == pytest.approx((4 / 6 - chance) / (1 - chance))
 
 
+def test_partial_agreement_is_the_same_either_way_round():
+    whole = annotated(("قوات النظام بلدة سرمين", "ACTOR"), ("أمس", "ACTOR"))
+    parts = annotated(("قوات النظام", "ACTOR"), ("بلدة سرمين", "ACTOR"))
+    for pair in ((whole, parts), (parts, whole)):
+        counts = compare_annotations([pair[0]], [pair[1]]).partial["ACTOR"]
+        assert (counts.correct, counts.gold, counts.predicted) == (1, 2, 2)
+
+
+def test_entities_that_fit_no_words_count_and_are_listed():
+    text = "قصف\nسرمين أمس"
+    one = annotated(("قصف\nسرمين", "LOCATION"), ("أمس", "DATE"), text=text)
+    two = annotated(("أمس", "DATE"), text=text)
+    for first, second, expected in ((one, two, (0, 1, 0)), (two, one, (0, 0, 1))):
+        agreement = compare_annotations([first], [second])
+        for by_type in (agreement.strict, agreement.partial):
+            counts = by_type["LOCATION"]
+            assert (counts.correct, counts.gold, counts.predicted) == expected
+        (found,) = agreement.disagreements
+        assert (found.first or found.second) == ("[قصف\nسرمين]LOCATION (crosses the end of a line)",)
+        assert bool(found.first) is (first is one)
+        assert found.context == "قصف سرمين أمس"
+
+
+def test_an_entity_of_a_report_without_words_is_listed():
+    (found,) = compare_annotations([Document("a", " ", (Entity(0, 1, "DATE"),))], [Document("a", " ")]).disagreements
+    assert (found.first, found.second, found.context) == (("[ ]DATE (holds no word)",), (), "")
+
+
+def test_widened_spans_are_counted_and_reported():
+    agreement = compare_annotations([annotated(("رمين", "LOCATION"))], [annotated(("سرمين", "LOCATION"))])
+    assert agreement.strict["LOCATION"].f1 == 1.0
+    assert agreement.widened == (1, 0)
+    assert (agreement.record()["widened_first"], agreement.record()["widened_second"]) == (1, 0)
+    assert "1 in the first, 0 in the second" in agreement.table().splitlines()[-1]
+
+
 def test_reports_in_one_annotation_only_are_counted():
     agreement = compare_annotations([annotated(), annotated(name="b")], [annotated(name="b"), annotated(name="c")])
     assert (agreement.reports, agreement.only_first, agreement.only_second) == (1, 1, 1)

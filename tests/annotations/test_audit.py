@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_a_clean_corpus_has_no_findings_and_is_counted():
     result = audit({"train": [one]})
     assert result.findings == ()
     split = result.counts["splits"]["train"]
+    assert split["longest_report_words"] == 10
     assert (split["reports"], split["words"], split["entities"]) == (1, 10, 2)
     assert split["labels"] == {"CASUALTY": 1, "LOCATION": 1}
     assert (split["sentences"], split["sentences_without_entity"]) == (2, 1)
@@ -68,6 +70,36 @@ def test_near_duplicates_are_an_error_across_splits_and_a_notice_within():
     assert kinds(Document("a", text), Document("b", " ".join(reversed(WORDS)))) == []
 
 
+def test_short_texts_are_duplicates_when_equal_and_empty_ones_never():
+    splits = {"train": [Document("a", "قصف على حلب"), Document("e", "")], "test": [Document("b", "قصفٌ على حلب!")]}
+    found = [one for one in audit(splits).findings if "duplicates" in one.kind]
+    assert [(one.kind, one.where) for one in found] == [("near-duplicates across splits", "b (test)")]
+    assert not any(
+        "duplicates" in kind for _, kind, _ in kinds(Document("a", ""), Document("b", " "), Document("c", "…"))
+    )
+
+
+def test_each_of_many_equal_reports_is_named_once():
+    findings = audit(
+        {"train": [Document(str(i), PASSAGE) for i in range(60)], "dev": [Document("d", PASSAGE)]}
+    ).findings
+    assert [one.where for one in findings] == [*(f"{i} (train)" for i in range(1, 60)), "d (dev)"]
+    assert findings[-1].level == "error"
+
+
+def test_a_near_duplicate_in_another_split_is_found_beside_an_equal_one_in_its_own():
+    near = PASSAGE + " وحده"
+    found = audit({"train": [Document("a", PASSAGE)], "dev": [Document("b", PASSAGE), Document("c", near)]}).errors
+    assert [one.where for one in found] == ["b (dev)", "a (train)"]
+
+
+def test_boilerplate_makes_no_duplicates():
+    common = [Document(str(i), f"{PASSAGE} {i}") for i in range(60)]
+    assert kinds(*common, Document("bare", " ".join(WORDS[:5]))) == []
+    owns = [Document(name, f"{PASSAGE} وصلت قافلة إغاثة كبيرة من العاصمة {end}") for name, end in (("x", 1), ("y", 2))]
+    assert [where for _, _, where in kinds(*common, *owns)] == ["x (train)"]
+
+
 def test_ten_words_of_a_foreign_text_are_an_error_and_nine_are_none(tmp_path: Path):
     write_documents([Document("a", PASSAGE)], tmp_path / "train.jsonl")
     for length, errors in ((10, 1), (9, 0)):
@@ -77,12 +109,84 @@ def test_ten_words_of_a_foreign_text_are_an_error_and_nine_are_none(tmp_path: Pa
     assert found.findings == ()
 
 
+def test_a_copied_report_is_one_finding_for_each_file(tmp_path: Path):
+    write_documents([Document("a", PASSAGE)], tmp_path / "train.jsonl")
+    write_documents([Document("x", "لا شيء"), Document("y", PASSAGE)], tmp_path / "other.jsonl")
+    packed = tmp_path / "packed.jsonl.xz"
+    packed.write_bytes(lzma.compress((tmp_path / "other.jsonl").read_bytes()))
+    one, two = audit_files([tmp_path / "train.jsonl"], [tmp_path / "other.jsonl", packed]).errors
+    runs = len(WORDS) - 9
+    assert one.where == two.where == "a"
+    assert one.message.startswith(f"{runs} runs of 10 words in {tmp_path / 'other.jsonl'}, first at ")
+    assert two.message.startswith(f"{runs} runs of 10 words in {packed}, first at {packed}:2: {WORDS[0]}")
+
+
+def test_the_full_name_of_a_body_may_stand_elsewhere():
+    name = " ".join(WORDS[:11])
+    foreign = [("other:1", f"قال {name} ثم")]
+    assert audit({"train": [document("a", f"أكد {name} ذلك", (name, "ACTOR"))]}, foreign).errors == ()
+    part = " ".join(WORDS[:9])
+    (found,) = audit({"train": [document("a", f"أكد {name} ذلك", (part, "ACTOR"))]}, foreign).errors
+    assert found.message.startswith("2 runs")
+
+
+@pytest.mark.parametrize("content", [b"no xz", lzma.compress(PASSAGE.encode() * 1000)[:-30]])
+def test_a_broken_xz_file_is_named(tmp_path: Path, content: bytes):
+    (tmp_path / "broken.jsonl.xz").write_bytes(content)
+    write_documents([Document("a", PASSAGE)], tmp_path / "train.jsonl")
+    with pytest.raises(MarsadError, match=r"broken\.jsonl\.xz: .*xz"):
+        audit_files([tmp_path / "train.jsonl"], [tmp_path / "broken.jsonl.xz"])
+
+
+def test_each_file_is_read_once_and_ids_are_unique_over_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    paths = [tmp_path / "train.jsonl", tmp_path / "dev.jsonl"]
+    for path, name in zip(paths, "ab", strict=True):
+        write_documents([Document(name, f"تقرير {name}")], path)
+    opened: list[Path] = []
+    whole = Path.open
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda path, *rest: opened.append(path) or whole(path, *rest))
+        audit_files(paths)
+    assert opened == paths
+    write_documents([Document("a", "آخر")], paths[1])
+    with pytest.raises(MarsadError, match=r"dev\.jsonl: id 'a' already stands in .*train\.jsonl"):
+        audit_files(paths)
+
+
 def test_a_surface_annotated_here_and_bare_there_is_listed():
     one = document("a", "وصلت الوحدة إلى سرمين", ("سرمين", "LOCATION"))
     two = document("b", "عاد أهل سرمين أمس", ("سرمين", "LOCATION"))
     three = document("c", "سكان سرمين غاضبون")
     (found,) = audit({"train": [one, two, three]}).inconsistencies
     assert (found.surface, dict(found.labels), found.bare, found.places) == ("سرمين", {"LOCATION": 2}, 1, ("c",))
+
+
+def test_surfaces_stand_in_the_order_of_deviating_occurrences_with_their_places():
+    documents = [
+        *(document(f"l{i}", "عاد إلى دمشق", ("دمشق", "LOCATION")) for i in range(3)),
+        *(document(f"a{i}", "أعلنت دمشق", ("دمشق", "ACTOR")) for i in range(2)),
+        *(document(f"s{i}", "بلدة سرمين", ("سرمين", "LOCATION")) for i in range(4)),
+        document("bare", "سرمين"),
+        *(document(f"n{i}", "قتل 12", ("12", "CASUALTY")) for i in range(4)),
+        *(document(f"o{i}", "قبل 12 سنة") for i in range(4)),
+    ]
+    result = audit({"train": documents})
+    assert [(one.surface, one.deviating, one.bare, one.places) for one in result.inconsistencies] == [
+        ("12", 4, 4, ("o0", "o1", "o2", "o3")),
+        ("دمشق", 2, 0, ("a0", "a1")),
+        ("سرمين", 1, 1, ("bare",)),
+    ]
+    lines = [line.split(":")[0].strip() for line in result.table().splitlines()]
+    assert lines.index("دمشق") < lines.index("سرمين") < lines.index("12")
+
+
+def test_single_letters_and_words_on_two_lines_are_no_bare_surfaces():
+    letters = [document(str(i), "قتل و", ("و", "ACTOR")) for i in range(2)]
+    assert audit({"train": [*letters, Document("bare", "عاد و رجع")]}).inconsistencies == ()
+    names = [document(str(i), "بلدة سرمين", ("بلدة سرمين", "LOCATION")) for i in range(2)]
+    assert audit({"train": [*names, Document("bare", "هذه بلدة\nسرمين أخرى")]}).inconsistencies == ()
+    (found,) = audit({"train": [*names, Document("bare", "هذه بلدة سرمين")]}).inconsistencies
+    assert found.surface == "بلدة سرمين"
 
 
 def test_the_command_prints_counts_writes_json_and_exits_3_when_strict(

@@ -171,7 +171,7 @@ def test_two_loads_say_the_same(tiny_model: Path, recognizer: Recognizer) -> Non
     text = synthetic_reports(1, seed=35)[0]["text"]
     assert other.predict([text]) == recognizer.predict([text])
     assert other.fingerprint == recognizer.fingerprint
-    assert other.labels.types == ("ACTOR", "LOCATION", "DATE", "CASUALTY")
+    assert other.labels == ("ACTOR", "LOCATION", "DATE", "CASUALTY")
 
 
 def test_it_does_not_train(recognizer: Recognizer) -> None:
@@ -214,3 +214,10 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
+
+
+def test_one_string_instead_of_a_list_is_an_error_at_once(tiny_model: Path):
+    recognizer = Recognizer.from_pretrained(tiny_model)
+    for call in (recognizer.predict, recognizer.stream):
+        with pytest.raises(MarsadError, match="put it into a list"):
+            call("نص واحد")
