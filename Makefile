@@ -1,4 +1,5 @@
 # `make train` and `make test` need only Python 3.11–3.13 with venv, make and git; set-up is done once.
+# `make train` goes on with a run that broke off and leaves a finished model be; `make train ARGS=--overwrite` trains anew.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 train: $(READY)
-	$(BIN)/python train.py configs/marsad.yaml --overwrite $(ARGS)
+	$(BIN)/python train.py configs/marsad.yaml $(or $(ARGS),--resume)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict``."""
+"""The commands: ``marsad train|evaluate|predict|audit|agreement``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import argparse
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from marsad import __version__
 from marsad.errors import MarsadError
 
 
@@ -49,11 +52,12 @@ def entry_point() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="marsad", description="Arabic named-entity recognition for conflict reports.")
+    parser.add_argument("--version", action="version", version=f"marsad {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a model from annotated reports")
     train.add_argument("config", type=Path, help="a YAML file such as configs/marsad.yaml")
-    train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. training.epochs=3")
+    train.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. training.epochs=3")
     train.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
     train.set_defaults(run=_train)
@@ -76,7 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="files of annotated reports, or their folder"
     )
-    audit.add_argument("--against", nargs="+", type=Path, default=[], help="texts that the reports may not repeat")
+    audit.add_argument(
+        "--against",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="texts that may not be repeated",
+    )
     audit.add_argument("--output", type=Path, help="folder for audit.json")
     audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
     audit.set_defaults(run=_audit)
@@ -90,15 +101,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _set_up_output() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half-written is cleared away
     rank = os.environ.get("RANK", "0")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that has no Arabic shows escapes instead of failing
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(
-        level=logging.INFO if rank == "0" else logging.ERROR, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
-    for noisy in ("httpx", "datasets", "accelerate", "filelock"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("marsad").setLevel(logging.INFO if rank == "0" else logging.ERROR)
 
 
 def _quiet_transformers() -> None:
@@ -128,6 +138,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.output is not None and options.output.exists() and not options.output.is_dir():
+        raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
     _quiet_transformers()
     from marsad.evaluation.evaluate import evaluate
 
@@ -169,3 +181,7 @@ def _agreement(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"report: {write_report(options.output / 'agreement.json', agreement.record())}")
     return 0
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -65,6 +65,15 @@ def write_report(path: Path, values: Mapping[str, Any]) -> Path:
     return path
 
 
+def share_files(folder: Path) -> None:
+    """Give the files of a folder the permissions of new files; safetensors writes its own for the owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(0o666 & ~umask)
+
+
 def fingerprint_files(paths: Iterable[Path]) -> str:
     """SHA-256 over the contents of files, in the order given."""
     digest = hashlib.sha256()

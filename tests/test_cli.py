@@ -14,6 +14,7 @@ import pytest
 import yaml
 from conftest import ROOT, synthetic_reports, write_jsonl
 
+from marsad.annotations.jsonl import read_documents
 from marsad.cli import main
 from marsad.modeling import artifacts
 
@@ -315,9 +316,9 @@ def test_outputs_that_cannot_be_written(run: Run, folder: Path, tiny_model: Path
     assert_refused(run("predict", tiny_model, reports, "--output", reports), r"in\.jsonl: is an input too")
     assert_refused(run("predict", tiny_model, reports, "--output", folder / "taken"), "taken: ")
     assert_refused(run("predict", tiny_model, reports, "--output", folder / "plain" / "x.jsonl"), r"x\.jsonl: ")
-    done = run("evaluate", tiny_model, reports, "--output", folder / "plain")
-    assert done.code == 2
-    assert "can't be written" in done.err
+    assert_refused(run("evaluate", tiny_model, reports, "--output", folder / "plain"), "plain: is a file")
+    done = run("evaluate", tiny_model, reports, "--output", folder / "plain" / "x")
+    assert (done.code, "can't be written" in done.err) == (2, True)
     assert tree(folder) == before
 
 
@@ -519,3 +520,46 @@ def test_an_edited_model_is_refused(run: Run, tiny_model: Path, tmp_path: Path) 
     config.write_text(config.read_text(encoding="utf-8").replace("digits: true", "digits: false"), encoding="utf-8")
     done = run("predict", model, tmp_path / "r.txt", "--output", tmp_path / "out.jsonl")
     assert_refused(done, "edited or damaged")
+
+
+def test_the_readme_shows_records_that_are_read_and_sliced_right(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```json\n(.*?)```", readme, flags=re.DOTALL)
+    assert len(blocks) == 2
+    (line,) = [block for block in blocks if '"text": "استشهاد' in block]
+    (tmp_path / "readme.jsonl").write_text(line, encoding="utf-8")
+    (document,) = read_documents(tmp_path / "readme.jsonl")
+    assert [document.text[entity.start : entity.end] for entity in document.entities] == ["47", "حلب"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_a_file_that_was_never_annotated_is_refused(
+    command: str, run: Run, folder: Path, tiny_config: Path, tiny_model: Path
+) -> None:
+    bare = folder / "bare.jsonl"
+    bare.write_text('{"id": "a", "text": "خبر من حلب"}\n', encoding="utf-8")
+    if command == "evaluate":
+        done = run("evaluate", tiny_model, bare)
+    else:
+        done = run("train", tiny_config, f"data.train={bare}", f"output={folder / 'new'}")
+    assert_refused(done, r"bare\.jsonl:1: no 'entities'")
+
+
+def test_an_unknown_ending_is_refused_and_other_spellings_are_known(run: Run, folder: Path, tiny_model: Path) -> None:
+    (folder / "a.csv").write_text("id,text\n1,خبر\n", encoding="utf-8")
+    assert_refused(run("predict", tiny_model, folder / "a.csv", "--output", folder / "out"), "unknown ending")
+    for name in ("a.NDJSON", "a.JSONL"):
+        (folder / name).write_text('{"id": "x", "text": "خبر"}\n', encoding="utf-8")
+        assert run("predict", tiny_model, folder / name, "--output", folder / "out").code == 0
+        assert json.loads((folder / "out").read_text(encoding="utf-8"))["id"] == "x"
+
+
+def test_a_pipe_is_read(tiny_model: Path, folder: Path) -> None:
+    command = [sys.executable, ROOT / "predict.py", tiny_model, "/dev/stdin", "--output", folder / "out.jsonl"]
+    done = subprocess.run(command, input="خبر من حلب", text=True, encoding="utf-8", capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "out.jsonl").read_text(encoding="utf-8"))["id"] == "stdin"
+
+
+def test_a_model_can_be_read_by_other_accounts(tiny_model: Path) -> None:
+    assert {path.stat().st_mode & 0o044 for path in tiny_model.iterdir() if path.is_file()} == {0o044}

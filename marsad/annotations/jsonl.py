@@ -20,10 +20,13 @@ from marsad.files import open_whole, to_json
 _ENTITY_KEYS = frozenset({"start", "end", "label", "score"})
 
 
-def read_documents(paths: str | Path | Iterable[str | Path], labels: Collection[str] | None = None) -> list[Document]:
+def read_documents(
+    paths: str | Path | Iterable[str | Path], labels: Collection[str] | None = None, annotated: bool = False
+) -> list[Document]:
     """Read one or more files of reports whole.
 
-    ``labels``: the entity types allowed; any where None.
+    ``labels``: the entity types allowed; any where None. ``annotated``: each report must have the key ``entities`` (an
+    empty list where it has none), so that a file that was never annotated is not taken for one without entities.
 
     Raises MarsadError naming file, line and id: a missing or empty file, invalid UTF-8, a line that is no
     JSON object, missing or mistyped keys, a label outside the set, offsets outside the text or
@@ -37,6 +40,8 @@ def read_documents(paths: str | Path | Iterable[str | Path], labels: Collection[
         before = len(documents)
         for where, record in read_records(Path(path)):
             document = document_from_record(record, where, labels)
+            if annotated and record.get("entities") is None:
+                raise MarsadError(f"{where}: no 'entities'; an annotated report has a list of them, empty if need be")
             if document.id in seen:
                 raise MarsadError(
                     f"{where}: id {document.id!r} already stands at {seen[document.id]}; every report needs its own id"
@@ -132,7 +137,7 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
             if entity.label not in labels:
                 raise MarsadError(
                     f"{where}: entity [{entity.start}, {entity.end}) has the label {entity.label!r}, which is not in "
-                    f"the set {', '.join(labels)}; mend the label or add it to `labels` in the config"
+                    f"the set {', '.join(labels)}; mend the label, or take a config (`labels`) or model that knows it"
                 )
     return document
 

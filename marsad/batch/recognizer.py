@@ -17,7 +17,7 @@ from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
 
 # Reports read together: enough for batches of like length, few enough to keep memory flat.
-_LOOKAHEAD_TEXTS = 256
+_LOOKAHEAD_TEXTS = 64
 _LOOKAHEAD_CHARS = 2_000_000
 
 
@@ -85,7 +85,7 @@ class Recognizer:
         return list(self.stream(texts))
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """As :meth:`predict`, lazily: a few hundred texts, or two million characters, are held at a time."""
+        """As :meth:`predict`, lazily: 64 texts, or two million characters, are held at a time."""
         if isinstance(texts, str):
             raise MarsadError("expected a list of texts, got one string: put it into a list")
         return self._stream(texts)

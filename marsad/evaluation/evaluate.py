@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from marsad.annotations.jsonl import read_documents
+from marsad.batch.progress import show_progress
 from marsad.batch.recognizer import Recognizer
 from marsad.documents import Entity
 from marsad.evaluation.scoring import StrictScores, score_documents
@@ -85,8 +86,9 @@ def evaluate(model: str | Path, files: str | Path | Sequence[str | Path]) -> Eva
     """
     recognizer = Recognizer.from_pretrained(model)
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
-    documents = read_documents(paths, recognizer.labels)
-    predicted = [prediction.entities for prediction in recognizer.stream(document.text for document in documents)]
+    documents = read_documents(paths, recognizer.labels, annotated=True)
+    predictions = recognizer.stream(document.text for document in documents)
+    predicted = [prediction.entities for prediction in show_progress(predictions, len(documents), "evaluating")]
     widened: list[AlignmentIssue] = []
     dropped: list[AlignmentIssue] = []
     for document in documents:

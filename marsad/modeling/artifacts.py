@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -15,9 +17,10 @@ import yaml
 from pydantic import ValidationError
 from transformers import PreTrainedModel
 
+from marsad import __version__
 from marsad.config import Config
 from marsad.errors import MarsadError
-from marsad.files import fingerprint_files, write_json
+from marsad.files import fingerprint_files, share_files, write_json
 from marsad.labels import LabelSet
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
@@ -76,7 +79,8 @@ class ModelFiles:
 class Manifest:
     """What a model is: enough to tell whether two are the same and what made this one.
 
-    ``fingerprint`` hashes the weights, the tokenizer and the config together.
+    ``fingerprint`` hashes the weights, the tokenizer and the config together. ``precision`` is the arithmetic that the
+    training computed in (``bf16`` or ``fp32``); the weights are fp32.
     """
 
     format: int
@@ -85,6 +89,7 @@ class Manifest:
     fingerprint: str
     data: Mapping[str, Any]
     code: str
+    precision: str
     versions: Mapping[str, str]
 
 
@@ -107,12 +112,14 @@ def save_artifacts(
     data: Mapping[str, Any],
     metrics: Mapping[str, Any],
     card: str,
+    precision: str,
 ) -> Manifest:
     """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`."""
     files = ModelFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
     network.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
+    share_files(folder)
     files.config.write_text(dump_config(config), encoding="utf-8")
     write_json(files.metrics, metrics)
     files.card.write_text(card, encoding="utf-8")
@@ -123,9 +130,9 @@ def save_artifacts(
         fingerprint=_model_fingerprint(files, config),
         data=data,
         code=code_fingerprint(),
-        versions={
-            name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")
-        },
+        precision=precision,
+        versions={"python": platform.python_version(), "marsad": __version__}
+        | {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
     )
     write_json(files.manifest, asdict(manifest))
     return manifest
@@ -154,6 +161,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise MarsadError(f"{folder}: no such model folder; train one with: python train.py configs/marsad.yaml")
     if not folder.is_dir():
         raise MarsadError(f"{folder}: is a file, expected a model folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise MarsadError(f"{folder}: may not be read (permission denied)")
     if not files.manifest.is_file():
         raise MarsadError(f"{folder}: is not a trained model (it has no {files.manifest.name})")
     try:

@@ -10,6 +10,9 @@ import yaml
 from marsad.config import Config
 from marsad.evaluation.scoring import StrictScores
 
+# What an encoder's name stands for elsewhere.
+_BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
+
 
 def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores) -> str:
     """A model card in Hugging Face form: YAML metadata with the dev scores, then prose and tables."""
@@ -18,6 +21,7 @@ def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: Stric
         "language": "ar",
         "library_name": "transformers",
         "pipeline_tag": "token-classification",
+        "base_model": _BASE_MODELS.get(config.model.encoder, config.model.encoder),
         "tags": ["named-entity-recognition", "arabic", "armed-conflict", "marsad"],
         "model-index": [
             {
@@ -56,7 +60,7 @@ def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: Stric
 # {config.name}
 
 A token-classification model that finds {", ".join(config.labels)} in Arabic reports on armed conflict, trained with
-Marsad from the encoder `{config.model.encoder}`.
+Marsad from the encoder `{config.model.encoder}` ({_BASE_MODELS.get(config.model.encoder, "given by the user")}).
 
 ## Use
 

@@ -32,6 +32,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from marsad.errors import MarsadError
+from marsad.files import share_files
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ def build_encoder(folder: Path, full_vocabulary: bool = False) -> None:
     kept = range(len(contents.pieces)) if full_vocabulary else _kept_pieces(contents.pieces)
     _tokenizer(contents, kept).save_pretrained(folder)
     _model(contents, kept).save_pretrained(folder)
+    share_files(folder)
 
 
 def _read_contents(data: bytes) -> _Contents:

@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError
@@ -99,6 +100,8 @@ def load_network(
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
         if key in settings.to_dict():
             setattr(settings, key, config.dropout)
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # it would show on every use as a library
     try:
         network: PreTrainedModel
         network, report = AutoModelForTokenClassification.from_pretrained(
@@ -114,6 +117,9 @@ def load_network(
         raise MarsadError(
             f"encoder {source.location!r}: can't be loaded (its weights are damaged or do not fit its config.json)"
         ) from None
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
     # transformers draws missing weights at random and only warns.
     missing = sorted(name for name in report["missing_keys"] if trained or name.startswith(network.base_model_prefix))
     if missing:

@@ -10,6 +10,8 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from marsad.batch.progress import clock
+
 logger = logging.getLogger(__name__)
 
 
@@ -25,6 +27,7 @@ class ProgressCallback(TrainerCallback):
         self._first_step = 0
         self._busy = 0.0  # seconds in optimizer steps, evaluation and saving left out
         self._step_began = 0.0
+        self._loss: float | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -45,7 +48,8 @@ class ProgressCallback(TrainerCallback):
         self._busy += time.monotonic() - self._step_began
         if self._bar is not None:
             self._bar.update()
-            self._bar.set_postfix_str(f"{self._rate(state):,.0f} sub-tokens/s")
+            loss = f", loss {self._loss:.4f}" if self._loss is not None else ""
+            self._bar.set_postfix_str(f"{self._rate(state):,.0f} sub-tokens/s{loss}")
 
     def on_log(
         self,
@@ -62,12 +66,14 @@ class ProgressCallback(TrainerCallback):
             by_type = ", ".join(f"{key[8:]} {value:.4f}" for key, value in logs.items() if key.startswith("eval_f1_"))
             scores = f"strict dev F1 {logs['eval_f1']:.4f} ({by_type}), dev loss {logs['eval_loss']:.4f}"
             self._say(f"epoch {state.epoch:.0f}: {scores}")
-        elif "loss" in logs and self._bar is None:
+        elif "loss" in logs and self._bar is not None:
+            self._loss = float(logs["loss"])  # shown with the next step
+        elif "loss" in logs:
             done = state.global_step - self._first_step
             left = self._busy / done * (state.max_steps - state.global_step) if done else 0.0
             self._say(
                 f"step {state.global_step}/{state.max_steps}, epoch {state.epoch:.2f}, loss {float(logs['loss']):.4f}, "
-                f"{self._rate(state):,.0f} sub-tokens/s, {_clock(left)} left"
+                f"{self._rate(state):,.0f} sub-tokens/s, {clock(left)} left"
             )
 
     def on_train_end(
@@ -87,9 +93,3 @@ class ProgressCallback(TrainerCallback):
             self._bar.write(line, file=sys.stderr)
         else:
             logger.info(line)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -114,6 +114,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     work = config.output_folder.with_name(f"{config.output_folder.name}.partial")
     state = processes()
     _batch_share(config)
+    if state.is_main_process and not resume:
+        _check_free(config.output_folder, work, overwrite)
     train_documents, dev_documents = _read_splits(config)
     source = find_encoder(config.model.encoder)
     encoder = load_tokenizer(source, config.model)
@@ -154,15 +156,17 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         shutil.rmtree(whole.folder, ignore_errors=True)
         whole.folder.mkdir()
         shutil.copytree(work / "logs", whole.logs)
-        save_artifacts(whole.folder, network, encoder, config, counts, metrics, model_card(config, counts, dev))
+        card = model_card(config, counts, dev)
+        precision = "bf16" if uses_bf16(config.training.precision) else "fp32"
+        save_artifacts(whole.folder, network, encoder, config, counts, metrics, card, precision)
         _move_into_place(work, config.output_folder)
     state.wait_for_everyone()
     return TrainingResult(config.output_folder, dev)
 
 
 def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
-    train = read_documents(config.data.train, config.labels)
-    dev = read_documents(config.data.dev, config.labels)
+    train = read_documents(config.data.train, config.labels, annotated=True)
+    dev = read_documents(config.data.dev, config.labels, annotated=True)
     shared = {document.id for document in train} & {document.id for document in dev}
     if shared:
         raise MarsadError(
@@ -171,6 +175,8 @@ def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
     for name, documents in (("train", train), ("dev", dev)):
         if not any(len(split_words(document.text, config.text)) for document in documents):
             raise MarsadError(f"data.{name}: no report in it holds a word; expected annotated texts")
+        if not any(document.entities for document in documents):
+            raise MarsadError(f"data.{name}: no report in it has an entity; there is nothing to learn or to judge")
     return train, dev
 
 
@@ -187,14 +193,25 @@ def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bo
     old = _old_folder(output)
     if old.exists() and not output.exists():
         old.rename(output)  # a run was killed between its last two renames
-    if work.exists() and not state_file.is_file() and _holds_more_than_a_start(work):
-        raise MarsadError(f"{work}: is no run of this project and stands where the run would work; move it away")
     if resume and state_file.is_file():
         _check_same_run(work, run)
         _remove_broken_checkpoints(work)
         return
     if resume and not work.exists():
         logger.info("no broken-off run in %s; starting a new one", work)
+    _check_free(output, work, overwrite, resume)
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise MarsadError(f"{work}: can't be created ({error.strerror})") from None
+    write_json(state_file, run)
+
+
+def _check_free(output: Path, work: Path, overwrite: bool, resume: bool = False) -> None:
+    """Raises MarsadError when a model or a run stands where this one would, and may not be replaced."""
+    if work.exists() and not (work / "run.json").is_file() and _holds_more_than_a_start(work):
+        raise MarsadError(f"{work}: is no run of this project and stands where the run would work; move it away")
     if not overwrite:
         if work.exists() and any(work.iterdir()) and not resume:
             raise MarsadError(f"{work}: holds a run that broke off; go on with --resume or start anew with --overwrite")
@@ -204,12 +221,6 @@ def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bo
             )
     elif output.is_file() or (output.is_dir() and any(output.iterdir()) and not ModelFiles(output).manifest.is_file()):
         raise MarsadError(f"{output}: is no model of this project, so --overwrite leaves it alone; remove it by hand")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise MarsadError(f"{work}: can't be created ({error.strerror})") from None
-    write_json(state_file, run)
 
 
 def _holds_more_than_a_start(work: Path) -> bool:

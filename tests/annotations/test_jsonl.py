@@ -217,7 +217,10 @@ def _entity(**changes: Any) -> dict[str, Any]:
         (_entity(start=None), "entity start is None, expected an integer"),
         (_entity(label=3), "entity label is 3, expected a non-empty string"),
         (_entity(label=""), "entity label is '', expected a non-empty string"),
-        (_entity(label="CITY"), "label 'CITY', which is not in the set LOCATION, ACTOR; mend the label or add it"),
+        (
+            _entity(label="CITY"),
+            "label 'CITY', which is not in the set LOCATION, ACTOR; mend the label, or take a config",
+        ),
         (_entity(label="A\nB"), "not in the set"),
         (_entity(score="0.5"), "score '0.5', expected a number"),
         (_entity(score=True), "expected a number"),

@@ -1,0 +1,5 @@
+"""``python -m marsad`` is ``marsad``."""
+
+from marsad.cli import entry_point
+
+entry_point()
