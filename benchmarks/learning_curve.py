@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.config import load_config
+from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling.training import train
 
@@ -56,4 +57,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except MarsadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from marsad.annotations.jsonl import read_documents
 from marsad.config import Config, load_config
+from marsad.errors import MarsadError
 from marsad.evaluation.scoring import score_documents
 from marsad.modeling.embedded import build_encoder
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
@@ -137,4 +138,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except MarsadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
