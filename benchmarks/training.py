@@ -11,6 +11,7 @@ scored on dev by the same scorer.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -121,11 +122,14 @@ def main() -> int:
         print("usage: python benchmarks/training.py CONFIG [KEY=VALUE …]", file=sys.stderr)
         return 2
     results = {}
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as `marsad train` sets it; the same for both
     with tempfile.TemporaryDirectory() as folder:
         for arm in ("ours", "peer"):
             command = [sys.executable, __file__, "--arm", arm, folder, *arguments]
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            results[arm] = json.loads(output.splitlines()[-1])
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+            if done.returncode:
+                return done.returncode
+            results[arm] = json.loads(done.stdout.splitlines()[-1])
     print(f"{'':22} {'sub-tokens/s':>12} {'minutes':>8} {'dev F1':>7} {'peak memory':>12}")
     for arm, name in (("ours", "marsad train"), ("peer", "plain Trainer")):
         row = results[arm]
