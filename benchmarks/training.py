@@ -122,7 +122,7 @@ def main() -> int:
         print("usage: python benchmarks/training.py CONFIG [KEY=VALUE …]", file=sys.stderr)
         return 2
     results = {}
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as `marsad train` sets it; the same for both
+    environment = {**os.environ, "GOMP_SPINCOUNT": "20000"}  # as `marsad train` sets it; the same for both
     with tempfile.TemporaryDirectory() as folder:
         for arm in ("ours", "peer"):
             command = [sys.executable, __file__, "--arm", arm, folder, *arguments]
