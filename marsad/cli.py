@@ -36,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RANK", "0") == "0":  # else torchrun would show it once for each process
             print(f"marsad: error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"marsad: error: the package {error.name!r} is not installed here; run `make setup` and activate .venv, or "
+            "pip install 'marsad[train]' (without [train] to run models only)",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         # The reader (`… | head`) has seen enough; without this, Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -124,10 +131,7 @@ def _train(options: argparse.Namespace) -> int:
 
     config = load_config(options.config, options.overrides)
     _quiet_transformers()
-    try:
-        from marsad.modeling.training import train
-    except ModuleNotFoundError as error:
-        raise MarsadError(f"training needs the package {error.name}; run: pip install 'marsad[train]'") from None
+    from marsad.modeling.training import train
 
     result = train(config, resume=options.resume, overwrite=options.overwrite)
     if os.environ.get("RANK", "0") == "0":

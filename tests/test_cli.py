@@ -563,3 +563,14 @@ def test_a_pipe_is_read(tiny_model: Path, folder: Path) -> None:
 
 def test_a_model_can_be_read_by_other_accounts(tiny_model: Path) -> None:
     assert {path.stat().st_mode & 0o044 for path in tiny_model.iterdir() if path.is_file()} == {0o044}
+
+
+def test_a_python_without_the_packages_is_one_line(folder: Path) -> None:
+    """``-S``: no site-packages, as for somebody who did not activate the environment."""
+    for script in ("train.py", "predict.py"):
+        arguments = [ROOT / "configs" / "marsad.yaml"] if script == "train.py" else ["m", "r.txt", "--output", "o"]
+        command = [sys.executable, "-S", ROOT / script, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert re.match(r"marsad: error: the package '\w+' is not installed here; run `make setup`", line)
