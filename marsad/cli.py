@@ -17,7 +17,7 @@ from marsad.errors import MarsadError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given."""
+    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given, 3 a check failed."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.
@@ -69,10 +69,37 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
     train.set_defaults(run=_train)
 
-    evaluate = commands.add_parser("evaluate", help="score a model on annotated reports")
-    evaluate.add_argument("model", type=Path, help="a model folder")
-    evaluate.add_argument("files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines)")
-    evaluate.add_argument("--output", type=Path, help="folder for report.json")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a model, or predictions made elsewhere, on annotated reports",
+        usage="marsad evaluate [options] MODEL FILE [FILE …]\n       marsad evaluate [options] --predictions PREDICTIONS FILE [FILE …]",
+    )
+    evaluate.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="MODEL FILE",
+        help="a model folder (none with --predictions), then annotated reports: JSON Lines, or CoNLL columns (.conll)",
+    )
+    evaluate.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="judge this file, as `marsad predict` writes it, or CoNLL columns"
+    )
+    evaluate.add_argument(
+        "--baseline", type=Path, metavar="MODEL_OR_FILE", help="a model folder or predictions to compare with"
+    )
+    evaluate.add_argument(
+        "--gate", type=Path, metavar="FILE", help="what must be reached (YAML); exit with 3 where it is not"
+    )
+    evaluate.add_argument(
+        "--train",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="what the system was trained on, to tell unseen mentions (again for each file); a model's own by default",
+    )
+    evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
+    evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
+    evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="find the entities of reports")
@@ -144,14 +171,27 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     if options.output is not None and options.output.exists() and not options.output.is_dir():
         raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
+    model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
+    if not files:
+        raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
     _quiet_transformers()
     from marsad.evaluation.evaluate import evaluate
 
-    evaluation = evaluate(options.model, options.files)
+    evaluation = evaluate(
+        model,
+        files,
+        predictions=options.predictions,
+        baseline=options.baseline,
+        gate=options.gate,
+        train=options.train,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
     print(evaluation.table())
     if options.output is not None:
-        print(f"report: {evaluation.write(options.output)}")
-    return 0
+        folder = evaluation.write(options.output)
+        print(f"reports: {folder}/report.html, report.md, report.json")
+    return 0 if evaluation.passed else 3
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -140,16 +140,17 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     values: dict[str, Any] = {}
     where = "the command line" if path is None else str(path)
     if path is not None:
-        values = _read_yaml(Path(path))
+        values = read_yaml(Path(path))
     for override in overrides:
         _apply_override(values, override)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise MarsadError(f"{where}: {_explain(error)}") from None
+        raise MarsadError(f"{where}: {explain_error(error)}") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file, empty where it holds none. Raises MarsadError as :func:`load_config`."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -187,14 +188,14 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     node[last] = value
 
 
-def _explain(error: ValidationError) -> str:
-    """The first complaint as one line, the others counted."""
+def explain_error(error: ValidationError, root: type[BaseModel] = Config) -> str:
+    """The first complaint of a model of YAML keys as one line, the others counted."""
     problems = error.errors()
     first = problems[0]
     location = [str(part) for part in first["loc"]]
     key = " ".join(".".join(location).split())
     if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(root, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
         hint = (
             f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
@@ -208,11 +209,12 @@ def _explain(error: ValidationError) -> str:
     return text + (f" (and {others} more)" if others else "")
 
 
-def _known_keys(sections: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Config
+def _known_keys(model: type[BaseModel], sections: Sequence[str]) -> list[str]:
     for section in sections:
         annotation = model.model_fields[section].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        models = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+        found = next((one for one in models if issubclass(one, BaseModel)), None)
+        if found is None:
             return []
-        model = annotation
+        model = found
     return list(model.model_fields)

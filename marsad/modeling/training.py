@@ -38,6 +38,7 @@ from marsad.annotations.jsonl import read_documents
 from marsad.config import Config
 from marsad.documents import Document
 from marsad.errors import MarsadError
+from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, StrictScores, score_documents
 from marsad.files import fingerprint_files, write_json
 from marsad.labels import LabelSet
@@ -561,7 +562,8 @@ def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPredictio
         for words, windows in zip(split.words, split.windows, strict=True):
             scores = [next(rows)[window.first_tokens].astype(np.float32) for window in windows]
             predicted.append(decode_document(words, windows, scores, config.label_set))
-        scores_by_type = score_documents(split.documents, predicted, config.label_set, config.text)
+        judged = judge_documents(split.documents, predicted, split.words)
+        scores_by_type = score_documents(judged, config.label_set)
         return {"f1": scores_by_type.overall.f1} | {
             f"f1_{name}": counts.f1 for name, counts in scores_by_type.by_type.items()
         }
@@ -571,4 +573,5 @@ def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPredictio
 
 def score_split(tagger: Tagger, split: EncodedSplit) -> StrictScores:
     """Strict scores of a split, in fp32, as ``evaluate.py`` would give them."""
-    return score_documents(split.documents, find_entities(tagger, split.words), tagger.labels, tagger.text)
+    judged = judge_documents(split.documents, find_entities(tagger, split.words), split.words)
+    return score_documents(judged, tagger.labels)
