@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="score a model, or predictions made elsewhere, on annotated reports",
-        usage="marsad evaluate [options] MODEL FILE [FILE …]\n       marsad evaluate [options] --predictions PREDICTIONS FILE [FILE …]",
+        usage="marsad evaluate [options] MODEL FILE …\n       marsad evaluate [options] --predictions FILE FILE …",
     )
     evaluate.add_argument(
         "inputs",
@@ -82,7 +82,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a model folder (none with --predictions), then annotated reports: JSON Lines, or CoNLL columns (.conll)",
     )
     evaluate.add_argument(
-        "--predictions", type=Path, metavar="FILE", help="judge this file, as `marsad predict` writes it, or CoNLL columns"
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="judge this file, as `marsad predict` writes it, or CoNLL columns",
     )
     evaluate.add_argument(
         "--baseline", type=Path, metavar="MODEL_OR_FILE", help="a model folder or predictions to compare with"

@@ -95,9 +95,7 @@ class Evaluation:
     @property
     def semeval(self) -> dict[str, dict[str, SemEvalCounts]]:
         """SemEval-2013 counts by scheme (strict, exact, partial, type) and entity type."""
-        return {
-            scheme: {label: errors.semeval(scheme) for label, errors in self.errors.items()} for scheme in SCHEMES
-        }
+        return {scheme: {label: errors.semeval(scheme) for label, errors in self.errors.items()} for scheme in SCHEMES}
 
     @property
     def passed(self) -> bool:
@@ -176,9 +174,9 @@ def evaluate(
 
     ``files``, and ``predictions`` with them, are JSON Lines, or CoNLL columns by their ending (``.conll``, ``.bio``,
     ``.iob``, ``.iob2``, ``.bioes``, ``.txt``). ``baseline`` is a model folder or a file of predictions to compare with,
-    ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that the system was trained on, to tell
-    seen mentions from unseen ones; a model's own are found where they are unchanged. ``resamples`` of the reports give
-    the intervals; ``seed`` is that of all that is random.
+    ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that the system was trained on, to
+    tell seen mentions from unseen ones; a model's own are found where they are unchanged. ``resamples`` of the reports
+    give the intervals; ``seed`` is that of all that is random.
 
     The entity types are the model's (or the baseline's); for predictions alone those of the gold files.
 
@@ -371,7 +369,7 @@ def _span_record(entity: Entity) -> dict[str, Any]:
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
     judged = evaluation.judged
-    words, entities = (sum(map(len, sizes)) for sizes in zip(*((one.words, one.document.entities) for one in judged)))
+    words, entities = sum(len(one.words) for one in judged), sum(len(one.document.entities) for one in judged)
     yield f"{evaluation.system.path} on {', '.join(evaluation.files)}"
     yield f"{evaluation.reports} reports, {words} words, {entities} gold entities"
     yield ""
@@ -453,9 +451,8 @@ def _interval(interval: tuple[float, float]) -> str:
 
 
 def _alignment_lines(side: str, become: str, alignments: Sequence[Alignment]) -> Iterator[str]:
-    widened, dropped = (
-        sum(map(len, sizes)) for sizes in zip(*((alignment.widened, alignment.dropped) for alignment in alignments))
-    )
+    widened = sum(len(alignment.widened) for alignment in alignments)
+    dropped = sum(len(alignment.dropped) for alignment in alignments)
     if widened:
         yield f"{widened} {side} entities began or ended inside a word and were widened to it"
     if dropped:

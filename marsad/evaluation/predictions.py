@@ -1,4 +1,4 @@
-"""Gold reports and predictions made elsewhere, from files; every gold report has its prediction or nothing is scored."""
+"""Gold reports, and predictions made elsewhere, from files: each report has its prediction, or nothing is scored."""
 
 from __future__ import annotations
 

@@ -115,14 +115,15 @@ class Surfaces:
     def _without_proclitic(self, label: str, word: str) -> Iterator[str]:
         for proclitic in _PROCLITICS:
             rest = word.removeprefix(proclitic)
-            if rest == word or len(rest) < 2:
+            if rest == word:
                 continue
-            if proclitic[-1] == "ل" and rest.startswith("ل"):
-                rest = f"ا{rest}" if not rest.startswith("لل") else f"ال{rest[1:]}"  # للجيش is ل and الجيش
-            if self.openers[label, rest] >= max(self.openers[label, word], 1):
-                yield rest
-            elif rest.startswith("ال") and len(rest) > 3 and self.vocabulary[rest] >= max(self.vocabulary[word], 1):
-                yield rest
+            # ل swallows the alef of an article after it: للجيش is ل and الجيش, لليل is ل and الليل.
+            swallowed = proclitic[-1] == "ل" and rest[:1] == "ل"
+            for bare in (rest, f"ا{rest}", f"ال{rest}") if swallowed else (rest,):
+                opens = self.openers[label, bare] >= max(self.openers[label, word], 1)
+                definite = bare.startswith("ال") and len(bare) > 3
+                if opens or (definite and self.vocabulary[bare] >= max(self.vocabulary[word], 1)):
+                    yield bare
 
 
 def collect_surfaces(texts: Sequence[tuple[Document, Words]]) -> Surfaces:
@@ -230,8 +231,9 @@ def _mentions(report: JudgedDocument) -> Iterator[tuple[Mention, tuple[int, ...]
     sentences = _sentence_lengths(report.words)
     gold, predicted = set(report.gold.spans), set(report.predicted.spans)
     for span in gold | predicted:
-        columns = (CORRECT, PREDICTED, GOLD) if span in gold and span in predicted else ()
-        columns = columns or ((GOLD,) if span in gold else (PREDICTED,))
+        columns: tuple[int, ...] = (GOLD,) if span in gold else (PREDICTED,)
+        if span in gold and span in predicted:
+            columns = (CORRECT, PREDICTED, GOLD)
         sentence = sentences[span.first]
         yield Mention(report.words, report.document.text, span.first, span.last, span.label, sentence), columns
 
