@@ -30,6 +30,7 @@ _MOST_VALUES = 20
 
 # و "and", ف "then", ب "in", ل "to", ك "as", and an "and" or "then" before one of the others.
 _PROCLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "وك", "فب", "فل", "فك")
+_ARTICLE = regex.compile(r"(?:وال|و?لل)\p{L}{3}")
 _LONE_PROCLITICS = frozenset("وفبلك")
 _DIACRITIC = regex.compile(r"[\u0610-\u061A\u064B-\u0652\u0657-\u065F\u0670\u06D6-\u06ED]")
 _EDGE_TATWEEL = regex.compile(rf"^[{TATWEEL}\p{{M}}\p{{Cf}}]+|[{TATWEEL}\p{{M}}\p{{Cf}}]+$")
@@ -91,22 +92,26 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """What first words are known from, to tell a proclitic from a letter of the word.
+    """What words are known from, to tell a proclitic from the first letter of a word.
 
-    ``openers`` counts the first words of the gold entities of each type, ``vocabulary`` all words of their texts.
+    ``openers`` counts the first words of the gold entities by type, ``members`` all their words, ``vocabulary`` all
+    words of the texts.
     """
 
     openers: Mapping[tuple[str, str], int]
+    members: Mapping[tuple[str, str], int]
     vocabulary: Mapping[str, int]
     _bare: dict[tuple[str, str], str]
 
     def bare(self, label: str, word: str) -> str:
         """The first word of an entity without the proclitic written onto it; the word itself where it has none.
 
-        A first letter و ف ب ل ك is taken for a proclitic where what is left opens entities of the same type at least as
-        often as the whole word does (``وحلب`` beside ``حلب``, but not ``بغداد``), or begins with the article and is at
-        least as frequent a word of the texts (``والنظام``, ``للجيش``). So a name that is only ever met with a proclitic
-        counts as having none.
+        A first letter و ف ب ل ك is taken for a proclitic in three cases. What is left stands in entities of the type at
+        least three quarters as often as the whole word opens them (``وحلب`` beside ``حلب``, but not ``بغداد``). Or it
+        begins with the article and is as frequent a word of the texts (``بالجيش``). Or the word begins with ``وال`` or
+        ``لل`` and three letters more, as hardly an Arabic name does by itself. So a name that is only ever met with
+        a proclitic may pass for one without, and a rare name that is another with a letter before it (``بسام`` beside
+        ``سام``) for one with.
         """
         if (label, word) not in self._bare:
             self._bare[label, word] = next(self._without_proclitic(label, word), word)
@@ -119,24 +124,29 @@ class Surfaces:
                 continue
             # ل swallows the alef of an article after it: للجيش is ل and الجيش, لليل is ل and الليل.
             swallowed = proclitic[-1] == "ل" and rest[:1] == "ل"
-            for bare in (rest, f"ا{rest}", f"ال{rest}") if swallowed else (rest,):
-                opens = self.openers[label, bare] >= max(self.openers[label, word], 1)
+            readings = (rest, f"ا{rest}", f"ال{rest}") if swallowed else (rest,)
+            for bare in sorted(readings, key=lambda bare: (self.members[label, bare], self.vocabulary[bare]))[::-1]:
+                known = 4 * self.members[label, bare] >= 3 * max(self.openers[label, word], 1)
                 definite = bare.startswith("ال") and len(bare) > 3
-                if opens or (definite and self.vocabulary[bare] >= max(self.vocabulary[word], 1)):
+                if known or (definite and 4 * self.vocabulary[bare] >= 3 * max(self.vocabulary[word], 1)):
                     yield bare
+        if _ARTICLE.match(word):
+            conjunction = "و" if word.startswith("و") else ""
+            yield f"ال{word[len(conjunction) + 2 :]}"
 
 
 def collect_surfaces(texts: Sequence[tuple[Document, Words]]) -> Surfaces:
-    """The first words of the gold entities, and all words, of some texts."""
+    """The words of the gold entities, and all words, of some texts."""
     openers: Counter[tuple[str, str]] = Counter()
+    members: Counter[tuple[str, str]] = Counter()
     vocabulary: Counter[str] = Counter()
     for document, words in texts:
         vocabulary.update(word.text for word in words)
         for entity in document.entities:
             first, last = words_in_span(words.words, entity.start, entity.end)
-            if first < last:
-                openers[entity.label, words.words[first].text] += 1
-    return Surfaces(openers, vocabulary, {})
+            openers.update((entity.label, word.text) for word in words.words[first : min(first + 1, last)])
+            members.update((entity.label, word.text) for word in words.words[first:last])
+    return Surfaces(openers, members, vocabulary, {})
 
 
 @dataclass(frozen=True, slots=True)
