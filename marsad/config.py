@@ -91,6 +91,37 @@ class TrainingConfig(_Section):
     """Steps between two lines of the training log."""
 
 
+class CalibrationConfig(_Section):
+    """What is fitted on dev once the network is trained, so that probabilities mean what they say."""
+
+    temperature: bool = True
+    """Whether to divide the network's scores by a temperature fitted on dev; it changes probabilities, no entities."""
+    thresholds: Literal["none", "f1", "precision"] = "none"
+    """Drop entities less probable than their type's threshold, chosen on dev for its F1 or for a wanted precision."""
+    precision: float | dict[str, float] | None = None
+    """The precision wanted of every type, or of the types named; for `thresholds: precision` alone."""
+
+    @model_validator(mode="after")
+    def _precision_fits(self) -> CalibrationConfig:
+        if self.thresholds != "precision":
+            if self.precision is not None:
+                raise ValueError(
+                    f"precision is given, but thresholds is {self.thresholds!r}; set thresholds: precision"
+                )
+            return self
+        if self.precision is None or self.precision == {}:
+            raise ValueError("thresholds is 'precision', but no precision is given; set precision: 0.95, say")
+        wanted = self.precision if isinstance(self.precision, dict) else {"of every type": self.precision}
+        for name, value in wanted.items():
+            if not 0 < value <= 1:
+                raise ValueError(f"precision {name}: expected a share above 0, at most 1, got {value:g}")
+        return self
+
+    def wanted_precision(self, name: str) -> float | None:
+        """The precision wanted of an entity type; None where none is."""
+        return self.precision.get(name) if isinstance(self.precision, dict) else self.precision
+
+
 class Config(_Section):
     """A whole way of training, as one YAML file in `configs/`."""
 
@@ -105,6 +136,7 @@ class Config(_Section):
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
 
     @field_validator("output")
     @classmethod
@@ -119,6 +151,12 @@ class Config(_Section):
         for name in self.training.class_weights or {}:
             if name != "O" and name not in labels.types:
                 raise ValueError(f"training.class_weights names {name!r}, which is not in labels {list(labels.types)}")
+        if isinstance(self.calibration.precision, dict):
+            for name in self.calibration.precision:
+                if name not in labels.types:
+                    raise ValueError(
+                        f"calibration.precision names {name!r}, which is not in labels {list(labels.types)}"
+                    )
         return self
 
     @property

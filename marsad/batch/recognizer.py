@@ -12,6 +12,7 @@ import torch
 from marsad.documents import Entity
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import Tagger, load_tagger
+from marsad.modeling.decoding import Calibration
 from marsad.modeling.inference import find_entities
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
@@ -78,6 +79,11 @@ class Recognizer:
     def fingerprint(self) -> str:
         """SHA-256 of the model: equal fingerprints mean equal models."""
         return self._tagger.fingerprint
+
+    @property
+    def calibration(self) -> Calibration:
+        """The temperature and the thresholds that the model was saved with."""
+        return self._tagger.calibration
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """The entities of each text, in order.

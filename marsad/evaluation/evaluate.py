@@ -234,7 +234,7 @@ def evaluate(
         intervals=estimate_intervals(counts, labels, resamples, seed),
         slices=slices,
         slices_left_out=left_out,
-        calibration=reliability(judged, labels),
+        calibration=_calibration(recognizer, judged, labels),
         comparison=comparison,
         gate=None if rules is None or gate is None else apply_gate(rules, gate, strict, comparison),
         history=() if model is None else tuple(_history(Path(model))),
@@ -299,6 +299,17 @@ def _training_documents(
     if fingerprint_files(paths) != read_manifest(Path(model)).data["train"]["sha256"]:
         return f"{', '.join(map(str, paths))} changed since the model was trained; name the files with --train"
     return read_documents(paths, annotated=True)
+
+
+def _calibration(
+    recognizer: Recognizer | None, judged: Sequence[JudgedDocument], labels: LabelSet
+) -> dict[str, Any] | None:
+    """The reliability of the probabilities, with the temperature and the thresholds of a model; None without any."""
+    record = reliability(judged, labels)
+    if record is None or recognizer is None:
+        return record
+    calibration = recognizer.calibration
+    return record | {"temperature": calibration.temperature, "thresholds": dict(calibration.thresholds)}
 
 
 def _history(model: Path) -> Iterator[dict[str, float]]:
