@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from marsad import __version__
-from marsad.annotations.jsonl import read_documents
-from marsad.batch.progress import show_progress
-from marsad.batch.recognizer import Recognizer
 from marsad.config import Config
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 from marsad.evaluation.calibration import reliability
 from marsad.evaluation.comparison import Comparison, compare_systems
-from marsad.evaluation.gate import GateResult, apply_gate, check_names, load_gate
+from marsad.evaluation.gate import GateResult, apply_gate, load_gate
 from marsad.evaluation.judging import JudgedDocument, judge_documents
-from marsad.evaluation.predictions import check_labels, read_gold, read_predictions
+from marsad.evaluation.predictions import check_labels, read_gold
 from marsad.evaluation.report import render_html, render_markdown
 from marsad.evaluation.resampling import Intervals, estimate_intervals
 from marsad.evaluation.scoring import (
@@ -35,31 +30,19 @@ from marsad.evaluation.scoring import (
     strict_scores,
 )
 from marsad.evaluation.slices import LeftOut, SliceScores, score_slices
+from marsad.evaluation.systems import (
+    System,
+    open_model,
+    open_predictions,
+    open_system,
+    training_documents,
+    training_history,
+)
+from marsad.evaluation.table import render_table
 from marsad.files import fingerprint_files, open_whole, write_report
 from marsad.labels import LabelSet
-from marsad.modeling.artifacts import ModelFiles, read_manifest, read_saved_config
-from marsad.modeling.tagging import Alignment, log_problems
-from marsad.text.normalization import TextConfig
-from marsad.text.words import Words, split_words
-
-logger = logging.getLogger(__name__)
-
-_WORST_SLICES = 5
-_LEAST_SUPPORT = 20
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """What was judged: a ``model`` folder, or a file of ``predictions``; ``fingerprint`` is SHA-256 of either."""
-
-    kind: str
-    path: str
-    fingerprint: str
-
-    def record(self) -> dict[str, Any]:
-        """For JSON."""
-        key = "fingerprint" if self.kind == "model" else "sha256"
-        return {"kind": self.kind, "path": self.path, key: self.fingerprint}
+from marsad.modeling.tagging import log_problems
+from marsad.text.words import split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +87,7 @@ class Evaluation:
 
     def table(self) -> str:
         """The scores as text, at most 100 columns wide but for long names."""
-        return "\n".join(_table(self))
+        return render_table(self)
 
     def record(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -188,56 +171,54 @@ def evaluate(
         raise MarsadError(f"resamples is {resamples}, expected at least 1")
     if seed < 0:
         raise MarsadError(f"seed is {seed}, expected 0 or more")
-    rules = None if gate is None else load_gate(gate)
     paths = _paths(files)
     if not paths:
         raise MarsadError("expected at least one file of annotated reports")
-    recognizer = None if model is None else Recognizer.from_pretrained(model)
-    other = None
-    if baseline is not None and not Path(baseline).is_file():
-        other = Recognizer.from_pretrained(baseline)
+    rules = None if gate is None else load_gate(gate, baseline is not None)
+    systems = [open_model(model) if model is not None else open_predictions(predictions or "")]
+    if baseline is not None:
+        systems.append(open_system(baseline))
+    system = systems[0]
     documents = read_gold(paths)
-    labels = _label_set(recognizer, other, documents)
-    check_labels(documents, labels.types, ", ".join(str(path) for path in paths))
-    if rules is not None and gate is not None:
-        check_names(rules, gate, labels, baseline is not None)
-    training = _training_documents(model, train)
-    # What was predicted elsewhere is read and checked before a model is run.
-    given = _given(predictions, documents, labels)
-    given_baseline = _given(baseline, documents, labels) if other is None else None
+    labels = _label_set(systems, documents)
+    check_labels(((one.id, one.entities) for one in documents), labels.types, ", ".join(str(path) for path in paths))
+    if rules is not None:
+        rules.check_labels(labels)
+    training = training_documents(system) if train is None else read_gold(_paths(train))
+    history = training_history(system)
 
-    text = TextConfig() if recognizer is None else recognizer.text_config
+    text = system.text_config
     words = [split_words(document.text, text) for document in documents]
-    found = given if recognizer is None else _run(recognizer, documents, words, text, "evaluating")
-    judged = tuple(judge_documents(documents, found or [], words))
+    found: dict[int, list[tuple[Entity, ...]]] = {}
+    # Predictions first: what is wrong with them is said before a model has run for minutes.
+    for index, one in sorted(enumerate(systems), key=lambda item: item[1].kind == "model"):
+        found[index] = one.find_entities(documents, words, text, labels.types)
+    judged, *others = (judge_documents(documents, found[index], words) for index in range(len(systems)))
     for report in judged:
         log_problems(report.document, report.gold)
     counts = count_documents(judged, labels)
     strict = strict_scores(counts, labels)
     comparison = None
-    if baseline is not None:
-        old = given_baseline if other is None else _run(other, documents, words, text, "evaluating the baseline")
-        judged_baseline = judge_documents(documents, old or [], words)
-        before = count_documents(judged_baseline, labels)
-        comparison = compare_systems(judged_baseline, judged, (before, counts), labels, resamples, seed)
+    for other in others:
+        comparison = compare_systems(other, judged, (count_documents(other, labels), counts), labels, resamples, seed)
     slices, left_out = score_slices(judged, counts, labels, training, text, resamples, seed)
     return Evaluation(
-        system=_system(recognizer, model, predictions),
-        baseline=None if baseline is None else _system(other, baseline, baseline),
+        system=system,
+        baseline=None if baseline is None else systems[1],
         files=tuple(str(path) for path in paths),
         data_sha256=fingerprint_files(paths),
         labels=labels,
-        judged=judged,
+        judged=tuple(judged),
         strict=strict,
         errors=count_errors(judged, labels),
         confusion=confuse_words(judged, labels),
         intervals=estimate_intervals(counts, labels, resamples, seed),
         slices=slices,
         slices_left_out=left_out,
-        calibration=_calibration(recognizer, judged, labels),
+        calibration=_calibration(system, judged, labels),
         comparison=comparison,
-        gate=None if rules is None or gate is None else apply_gate(rules, gate, strict, comparison),
-        history=() if model is None else tuple(_history(Path(model))),
+        gate=None if rules is None else apply_gate(rules, strict, comparison),
+        history=history,
     )
 
 
@@ -245,12 +226,13 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
 
 
-def _label_set(recognizer: Recognizer | None, baseline: Recognizer | None, documents: Sequence[Document]) -> LabelSet:
-    for known in (recognizer, baseline):
-        if known is not None:
-            return LabelSet(known.labels)
+def _label_set(systems: Sequence[System], documents: Sequence[Document]) -> LabelSet:
+    """The types of the first model; where there is none, those of the gold files."""
+    for system in systems:
+        if system.labels is not None:
+            return LabelSet(system.labels)
     labels = sorted({entity.label for document in documents for entity in document.entities})
-    # The project's own types keep their order, and one that the gold files happen not to have is none the less known.
+    # The project's own types keep their order, and one that the gold files happen not to have is known none the less.
     usual = Config().labels
     if set(labels) <= set(usual):
         return LabelSet(usual)
@@ -260,76 +242,15 @@ def _label_set(recognizer: Recognizer | None, baseline: Recognizer | None, docum
         raise MarsadError(f"the gold files: {error}") from None
 
 
-def _given(path: str | Path | None, documents: Sequence[Document], labels: LabelSet) -> list[tuple[Entity, ...]] | None:
-    if path is None:
-        return None
-    predicted = read_predictions(Path(path), documents)
-    found = (Document(one.id, one.text, entities) for one, entities in zip(documents, predicted, strict=True))
-    check_labels(found, labels.types, str(path))
-    return predicted
-
-
-def _run(
-    recognizer: Recognizer, documents: Sequence[Document], words: Sequence[Words], text: TextConfig, what: str
-) -> list[tuple[Entity, ...]]:
-    """What a model finds; ``words`` are those of ``text``, which need not be how the model reads."""
-    own = recognizer.text_config
-    read = words if own == text else [split_words(document.text, own) for document in documents]
-    return list(show_progress(recognizer.stream_words(read), len(documents), what))
-
-
-def _system(recognizer: Recognizer | None, model: str | Path | None, predictions: str | Path | None) -> System:
-    if recognizer is not None:
-        return System("model", str(model), recognizer.fingerprint)
-    return System("predictions", str(predictions), fingerprint_files([Path(str(predictions))]))
-
-
-def _training_documents(
-    model: str | Path | None, train: str | Path | Sequence[str | Path] | None
-) -> list[Document] | str:
-    """The reports that a system was trained on, or why they are not to be had."""
-    if train is not None:
-        return read_gold(_paths(train))
-    if model is None:
-        return "the training files of predictions made elsewhere are not known; name them with --train"
-    paths = read_saved_config(Path(model)).data.train
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing:
-        return f"the model's training file {missing[0]} is not here; name it with --train"
-    if fingerprint_files(paths) != read_manifest(Path(model)).data["train"]["sha256"]:
-        return f"{', '.join(map(str, paths))} changed since the model was trained; name the files with --train"
-    return read_documents(paths, annotated=True)
-
-
-def _calibration(
-    recognizer: Recognizer | None, judged: Sequence[JudgedDocument], labels: LabelSet
-) -> dict[str, Any] | None:
-    """The reliability of the probabilities, with the temperature and the thresholds of a model; None without any."""
+def _calibration(system: System, judged: Sequence[JudgedDocument], labels: LabelSet) -> dict[str, Any] | None:
+    """The reliability of the probabilities, with a model's temperature and thresholds; None without probabilities."""
     record = reliability(judged, labels)
-    if record is None or recognizer is None:
-        return record
-    calibration = recognizer.calibration
+    if record is None:
+        return None
+    if system.recognizer is None:
+        return record | {"temperature": None, "thresholds": {}}
+    calibration = system.recognizer.calibration
     return record | {"temperature": calibration.temperature, "thresholds": dict(calibration.thresholds)}
-
-
-def _history(model: Path) -> Iterator[dict[str, float]]:
-    """An entry an epoch from the log of the training run: mean training loss, dev loss, dev F1 overall and by type."""
-    path = ModelFiles(model).metrics
-    if not path.is_file():
-        return
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["history"]
-    except (OSError, ValueError, KeyError):
-        raise MarsadError(f"{path}: is damaged; copy the model again or train it again") from None
-    losses: list[float] = []
-    for row in rows:
-        if "loss" in row:
-            losses.append(float(row["loss"]))
-        if "eval_f1" in row:
-            scores = {key.removeprefix("eval_"): float(row[key]) for key in row if key.startswith("eval_f1")}
-            entry = {"epoch": float(row["epoch"])} | scores | {"dev_loss": float(row["eval_loss"])}
-            yield entry | ({"loss": sum(losses) / len(losses)} if losses else {})
-            losses = []
 
 
 # --- records --------------------------------------------------------------------------------------------
@@ -373,98 +294,3 @@ def _document_record(report: JudgedDocument) -> dict[str, Any]:
 
 def _span_record(entity: Entity) -> dict[str, Any]:
     return {"start": entity.start, "end": entity.end, "label": entity.label}
-
-
-# --- the table --------------------------------------------------------------------------------------------
-
-
-def _table(evaluation: Evaluation) -> Iterator[str]:
-    judged = evaluation.judged
-    words, entities = sum(len(one.words) for one in judged), sum(len(one.document.entities) for one in judged)
-    yield f"{evaluation.system.path} on {', '.join(evaluation.files)}"
-    yield f"{evaluation.reports} reports, {words} words, {entities} gold entities"
-    yield ""
-    yield from _strict_lines(evaluation)
-    yield ""
-    overall = {scheme: sum(by_type.values(), SemEvalCounts()) for scheme, by_type in evaluation.semeval.items()}
-    yield "SemEval-2013 F1: " + ", ".join(f"{scheme} {overall[scheme].f1:.4f}" for scheme in SCHEMES)
-    errors = sum(evaluation.errors.values(), ErrorCounts())
-    yield (
-        f"errors: {errors.missed} missed, {errors.spurious} spurious, {errors.boundary} with another boundary, "
-        f"{errors.type} with another type, {errors.both} with both"
-    )
-    yield from _slice_lines(evaluation)
-    if evaluation.comparison is not None and evaluation.baseline is not None:
-        yield ""
-        yield from _comparison_lines(evaluation.comparison, evaluation.baseline)
-    lines = [*_alignment_lines("gold", "missed", [one.gold for one in judged])]
-    lines += _alignment_lines("predicted", "spurious", [one.predicted for one in judged])
-    if lines:
-        yield ""
-        yield from lines
-    if evaluation.gate is not None:
-        yield ""
-        yield from evaluation.gate.lines()
-
-
-def _strict_lines(evaluation: Evaluation) -> Iterator[str]:
-    strict, intervals = evaluation.strict, evaluation.intervals.metrics
-    rows = [(label, counts, f"f1 {label}") for label, counts in strict.by_type.items()]
-    rows.append(("all (micro)", strict.overall, "f1"))
-    width = max(len("all (macro)"), *(len(name) for name, _, _ in rows))
-    yield f"{'strict':{width}}  precision  recall      F1     95% interval  support  predicted"
-    for name, counts, metric in rows:
-        yield (
-            f"{name:{width}}  {counts.precision:9.4f}  {counts.recall:6.4f}  {counts.f1:6.4f}  "
-            f"{_interval(intervals[metric])}  {counts.gold:7d}  {counts.predicted:9d}"
-        )
-    macro = strict.macro
-    yield (
-        f"{'all (macro)':{width}}  {macro['precision']:9.4f}  {macro['recall']:6.4f}  {macro['f1']:6.4f}  "
-        f"{_interval(intervals['macro_f1'])}"
-    )
-
-
-def _slice_lines(evaluation: Evaluation) -> Iterator[str]:
-    """The slices with the lowest F1 among those of some size."""
-    enough = [one for one in evaluation.slices if one.overall.gold >= _LEAST_SUPPORT]
-    worst = sorted(enough, key=lambda one: one.overall.f1)[:_WORST_SLICES]
-    if worst:
-        yield f"lowest of {len(enough)} slices with {_LEAST_SUPPORT} gold entities or more (all in report.json):"
-        width = max(len(f"{one.group}: {one.name}") for one in worst)
-        for one in worst:
-            counts = one.overall
-            name = f"{one.group}: {one.name}"
-            yield f"  {name:{width}}  F1 {counts.f1:.4f}  {_interval(one.f1_interval)}  {counts.gold:7d}"
-    for left_out in evaluation.slices_left_out:
-        if left_out.group == "seen in training":
-            yield f"no slices of unseen mentions: {left_out.why}"
-
-
-def _comparison_lines(comparison: Comparison, baseline: System) -> Iterator[str]:
-    width = max(len(f"strict {one.name}") for one in comparison.metrics)
-    yield f"against {baseline.path}"
-    yield f"{'':{width}}  baseline  system  difference      95% interval  P(better)       p"
-    for one in comparison.metrics:
-        low, high = one.interval
-        yield (
-            f"{f'strict {one.name}':{width}}  {one.baseline:8.4f}  {one.system:6.4f}  {one.difference:+10.4f}  "
-            f"{low:+.4f} {high:+.4f}   {one.probability_better:9.3f}  {one.p_value:6.4f}"
-        )
-    yield (
-        f"{len(comparison.fixed)} entities fixed, {len(comparison.broken)} broken "
-        f"(p: approximate randomisation, {comparison.permutations} permutations)"
-    )
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.4f} – {interval[1]:.4f}"
-
-
-def _alignment_lines(side: str, become: str, alignments: Sequence[Alignment]) -> Iterator[str]:
-    widened = sum(len(alignment.widened) for alignment in alignments)
-    dropped = sum(len(alignment.dropped) for alignment in alignments)
-    if widened:
-        yield f"{widened} {side} entities began or ended inside a word and were widened to it"
-    if dropped:
-        yield f"{dropped} {side} entities could not be put on words and count as {become}"

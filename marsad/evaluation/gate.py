@@ -43,11 +43,37 @@ class MaximumDrop(_Section):
     """How sure it must be that the true drop is no larger (one-sided, by the paired bootstrap over reports)."""
 
 
-class Gate(_Section):
+class GateConfig(_Section):
     """The keys of a gate file."""
 
     minimum: Minimum = Minimum()
     maximum_drop: MaximumDrop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate file, read."""
+
+    file: str
+    config: GateConfig
+
+    def rules(self) -> Iterator[tuple[str, str | None, float]]:
+        """Each check: its key in the file, its type (None: over all), its figure."""
+        for name, section in (("minimum", self.config.minimum), ("maximum_drop", self.config.maximum_drop)):
+            if section is None:
+                continue
+            if section.f1 is not None:
+                yield f"{name}.f1", None, section.f1
+            for label, value in section.by_type.items():
+                yield f"{name}.by_type.{label}", label, value
+
+    def check_labels(self, labels: LabelSet) -> None:
+        """Raises MarsadError when a check names a type that is not judged."""
+        for rule, label, _ in self.rules():
+            if label is not None and label not in labels.types:
+                raise MarsadError(
+                    f"{self.file}: {rule}: {label!r} is none of the types judged ({', '.join(labels.types)})"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,42 +125,39 @@ class GateResult:
         return [verdict, *(f"  {check.message}" for check in failed)]
 
 
-def load_gate(path: str | Path) -> Gate:
-    """Read a gate file. Raises MarsadError that names file and key, also for a gate without a check."""
+def load_gate(path: str | Path, baseline: bool) -> Gate:
+    """Read a gate file; ``baseline``: whether there is one to compare with.
+
+    Raises MarsadError that names file and key, also for a gate that checks nothing, or a drop without a baseline.
+    """
     path = Path(path)
     try:
-        gate = Gate.model_validate(read_yaml(path))
+        gate = Gate(str(path), GateConfig.model_validate(read_yaml(path)))
     except ValidationError as error:
-        raise MarsadError(f"{path}: {explain_error(error, Gate)}") from None
-    if not any(True for _ in _rules(gate)):
+        raise MarsadError(f"{path}: {explain_error(error, GateConfig)}") from None
+    rules = [rule for rule, _, _ in gate.rules()]
+    if not rules:
         raise MarsadError(f"{path}: checks nothing; set for instance `minimum: {{f1: 0.8}}`")
+    drop = next((rule for rule in rules if rule.startswith("maximum_drop.")), None)
+    if drop is not None and not baseline:
+        raise MarsadError(f"{path}: {drop} needs a baseline to compare with; give --baseline, or take the rule out")
     return gate
 
 
-def check_names(gate: Gate, path: str | Path, labels: LabelSet, baseline: bool) -> None:
-    """Raises MarsadError when the gate names a type that is not judged, or a drop where there is no baseline."""
-    for rule, label, _ in _rules(gate):
-        if label is not None and label not in labels.types:
-            raise MarsadError(f"{path}: {rule}: {label!r} is none of the types judged ({', '.join(labels.types)})")
-    if gate.maximum_drop is not None and not baseline:
-        raise MarsadError(f"{path}: maximum_drop needs a baseline to compare with; give --baseline")
-
-
-def apply_gate(gate: Gate, path: str | Path, strict: StrictScores, comparison: Comparison | None) -> GateResult:
+def apply_gate(gate: Gate, strict: StrictScores, comparison: Comparison | None) -> GateResult:
     """Check strict scores, and the drop against the baseline, line by line."""
     checks = []
-    for rule, label, required in _rules(gate):
+    for rule, label, required in gate.rules():
         if rule.startswith("minimum."):
             counts = strict.overall if label is None else strict.by_type[label]
-            passed = counts.f1 >= required
             message = f"{rule}: F1 is {counts.f1:.4f}, required at least {required:g}"
             if not counts.gold:
                 message += " (there is no gold entity of it)"
-            checks.append(GateCheck(rule, required, counts.f1, passed, message))
-        elif comparison is not None and gate.maximum_drop is not None:
+            checks.append(GateCheck(rule, required, counts.f1, counts.f1 >= required, message))
+        elif comparison is not None and gate.config.maximum_drop is not None:
             metric = "f1" if label is None else f"f1 {label}"
-            checks.append(_check_drop(rule, metric, required, gate.maximum_drop.confidence, comparison))
-    return GateResult(str(path), tuple(checks))
+            checks.append(_check_drop(rule, metric, required, gate.config.maximum_drop.confidence, comparison))
+    return GateResult(gate.file, tuple(checks))
 
 
 def _check_drop(rule: str, metric: str, allowed: float, confidence: float, comparison: Comparison) -> GateCheck:
@@ -148,14 +171,3 @@ def _check_drop(rule: str, metric: str, allowed: float, confidence: float, compa
         f"{confidence:.0%}"
     )
     return GateCheck(rule, allowed, bound, bound <= allowed, message)
-
-
-def _rules(gate: Gate) -> Iterator[tuple[str, str | None, float]]:
-    """Each check: its key in the file, its type (None: over all), its figure."""
-    for name, section in (("minimum", gate.minimum), ("maximum_drop", gate.maximum_drop)):
-        if section is None:
-            continue
-        if section.f1 is not None:
-            yield f"{name}.f1", None, section.f1
-        for label, value in section.by_type.items():
-            yield f"{name}.by_type.{label}", label, value

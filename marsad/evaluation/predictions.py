@@ -42,10 +42,9 @@ def read_gold(paths: Sequence[Path]) -> list[Document]:
     return documents
 
 
-def check_labels(documents: Iterable[Document], labels: Sequence[str], what: str) -> None:
-    """Raises MarsadError naming the entities of ``documents`` whose label is not one of ``labels``."""
-    unknown = [(document.id, entity) for document in documents for entity in document.entities]
-    unknown = [(name, entity) for name, entity in unknown if entity.label not in labels]
+def check_labels(reports: Iterable[tuple[str, Sequence[Entity]]], labels: Sequence[str], what: str) -> None:
+    """Raises MarsadError naming the entities of reports (id, entities) whose label is not one of ``labels``."""
+    unknown = [(name, entity) for name, entities in reports for entity in entities if entity.label not in labels]
     if unknown:
         names = sorted({entity.label for _, entity in unknown})
         name, first = unknown[0]
