@@ -15,7 +15,7 @@ from marsad.evaluation.calibration import reliability
 from marsad.evaluation.comparison import Comparison, compare_systems
 from marsad.evaluation.gate import GateResult, apply_gate, load_gate
 from marsad.evaluation.judging import JudgedDocument, judge_documents
-from marsad.evaluation.predictions import check_labels, read_gold
+from marsad.evaluation.predictions import read_gold
 from marsad.evaluation.report import render_html, render_markdown
 from marsad.evaluation.resampling import Intervals, estimate_intervals
 from marsad.evaluation.scoring import (
@@ -179,9 +179,9 @@ def evaluate(
     if baseline is not None:
         systems.append(open_system(baseline))
     system = systems[0]
-    documents = read_gold(paths)
-    labels = _label_set(systems, documents)
-    check_labels(((one.id, one.entities) for one in documents), labels.types, ", ".join(str(path) for path in paths))
+    known = next((one.labels for one in systems if one.labels is not None), None)
+    documents = read_gold(paths, known)
+    labels = LabelSet(known) if known is not None else _gold_labels(documents)
     if rules is not None:
         rules.check_labels(labels)
     training = training_documents(system) if train is None else read_gold(_paths(train))
@@ -226,11 +226,8 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
 
 
-def _label_set(systems: Sequence[System], documents: Sequence[Document]) -> LabelSet:
-    """The types of the first model; where there is none, those of the gold files."""
-    for system in systems:
-        if system.labels is not None:
-            return LabelSet(system.labels)
+def _gold_labels(documents: Sequence[Document]) -> LabelSet:
+    """The types that stand in the gold files, where there is no model to tell them."""
     labels = sorted({entity.label for document in documents for entity in document.entities})
     # The project's own types keep their order, and one that the gold files happen not to have is known none the less.
     usual = Config().labels

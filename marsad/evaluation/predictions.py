@@ -19,26 +19,27 @@ def is_conll(path: Path) -> bool:
     return path.suffix.lower() in CONLL_SUFFIXES
 
 
-def read_gold(paths: Sequence[Path]) -> list[Document]:
-    """The annotated reports of JSON Lines and CoNLL files, all of them.
+def read_gold(paths: Sequence[Path], labels: Sequence[str] | None = None) -> list[Document]:
+    """The annotated reports of JSON Lines and CoNLL files, all of them; with entity types of ``labels`` alone.
 
     Raises MarsadError as ``read_documents``, also for an id that stands in two files.
     """
     lines = [path for path in paths if not is_conll(path)]
-    documents = read_documents(lines, annotated=True) if lines else []
+    documents = read_documents(lines, labels, annotated=True) if lines else []
     seen = dict.fromkeys((document.id for document in documents), "the JSON Lines files")
     for path in paths:
-        if is_conll(path):
-            for document in read_conll(path):
-                if document.id in seen:
-                    raise MarsadError(
-                        f"{path}: id {document.id!r} already stands in {seen[document.id]}; every report needs its own "
-                        "id"
-                    )
-                seen[document.id] = str(path)
-                documents.append(document)
-    if not documents:
-        raise MarsadError(f"{', '.join(str(path) for path in paths)}: holds no report")
+        if not is_conll(path):
+            continue
+        found = read_conll(path)
+        for document in found:
+            if document.id in seen:
+                raise MarsadError(
+                    f"{path}: id {document.id!r} already stands in {seen[document.id]}; every report needs its own id"
+                )
+            seen[document.id] = str(path)
+        if labels is not None:
+            check_labels(((one.id, one.entities) for one in found), labels, str(path))
+        documents += found
     return documents
 
 

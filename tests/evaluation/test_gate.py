@@ -70,7 +70,7 @@ def test_a_drop_must_be_surely_small(tmp_path: Path, allowed: float, baseline: f
     assert result.passed is passed
     (only,) = result.checks
     assert (only.value <= allowed) is passed
-    assert "95%" in only.message
+    assert "required 95.0%" in only.message
 
 
 def test_a_drop_is_judged_at_the_confidence_asked_for(tmp_path: Path):
