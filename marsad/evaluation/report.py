@@ -246,8 +246,9 @@ def _markdown(text: str) -> str:
 
     Character references can't stand for markup, so they escape what a backslash would not in every renderer.
     """
-    shown = regex.sub(r"\s+|[\p{Cc}\p{Cs}]", lambda one: " " if one.group().isspace() else "\ufffd", text)
-    escaped = regex.sub(r"[\\`*<>|&~$#@!{}\"']|(?<!\w)_|_(?!\w)|\](?=\()|\[(?=[^−+\d])", _reference, shown)
+    shown = regex.sub(r"[\p{Cc}\p{Cs}]", "\ufffd", regex.sub(r"\s+", " ", text))
+    # An underscore between letters is none of Markdown's business, and names read better with it.
+    escaped = regex.sub(r"[\\`*<>|&~$#@!{}\"']|(?<![^\W_])_|_(?![^\W_])|\](?=\()|\[(?=[^−+\d])", _reference, shown)
     return f"<code>{escaped}</code>" if isinstance(text, _Text) else escaped
 
 
@@ -317,9 +318,10 @@ def render_html(record: _Record) -> str:
 
     The tables and charts are static; the list of reports is drawn by the page's script, a few at a time.
     """
+    record = {"baseline": None, "comparison": None, "gate": None, "calibration": None, "history": None, **record}
     labels = list(record["labels"])
     scores = _score_rows(record)
-    comparison, calibration = record.get("comparison"), record.get("calibration")
+    comparison, calibration = record["comparison"], record["calibration"]
     overall = record["strict"]["overall"]["f1"]
     slice_rows = [value for one in record["slices"] for value in (*(one["f1_interval"] or ()), one["scores"]["f1"])]
     return render_page(
@@ -352,7 +354,7 @@ def render_html(record: _Record) -> str:
         if calibration
         else [],
         unit_scale=build_scale([0.0, 1.0], 0, 160),
-        curve=_learning_curve(record.get("history") or [], labels),
+        curve=_learning_curve(record["history"] or [], labels),
         shown_flips=_SHOWN_FLIPS,
         data=_script_data(record, labels),
         **_FORMATS,
