@@ -179,7 +179,7 @@
     const body = rows.map(([pair, number]) => make("tr", { "data-pair": number, tabindex: "0" },
       make("th", { scope: "row", class: "bad" }, kinds[pair.kind]), cell(pair.gold), cell(pair.predicted)));
     const head = ["Error", "Gold", "Predicted"].map((name) => make("th", { scope: "col" }, name));
-    return [make("table", { class: "found" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body))];
+    return [make("table", { class: "found long" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body))];
   }
 
   function drawFlips(report) {
