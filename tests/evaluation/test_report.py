@@ -341,6 +341,31 @@ def test_a_page_without_optional_parts(record: dict[str, Any]):
     assert 'id="scores"' in html
 
 
+def test_nothing_gold_and_nothing_predicted(open_page: Callable[..., Any]):
+    record = compared(build_record(document("r", "لا شيء هنا")), [], [])
+    none = counts(0, 0, 0)
+    record["strict"] = {
+        "overall": none,
+        "macro": {"precision": 0.0, "recall": 0.0, "f1": 0.0},
+        "by_type": dict.fromkeys(LABELS, none),
+    }
+    record["intervals"]["strict"] = {
+        "overall": dict.fromkeys(("precision", "recall", "f1")),
+        "macro": {"f1": [0.0, 0.0]},
+        "by_type": {label: dict.fromkeys(("precision", "recall", "f1")) for label in LABELS},
+    }
+    record["tokens"]["confusion"] = [[0] * 5] * 5
+    record["slices"][0] |= {"scores": none, "f1_interval": None, "by_type": {}}
+    empty = [{"low": 0.0, "high": 1.0, "count": 0, "confidence": None, "precision": None}]
+    record["calibration"] = {"entities": 0, "ece": 0.0, "bins": empty}
+    record["history"] = [{"epoch": 1.0, "f1": 0.0}]
+    for metric in record["comparison"]["metrics"]:
+        metric |= {"difference": 0.0, "interval": [0.0, 0.0]}
+    assert "0.0000" in render_markdown(record)
+    opened = open_page(render_html(record))
+    assert ids(opened.page) == ["r"] and opened.complaints == []
+
+
 def test_rendering_leaves_the_record_as_it_is(full: dict[str, Any]):
     before = copy.deepcopy(full)
     render_html(full)
@@ -457,7 +482,7 @@ def test_filters_by_type_outcome_flip_and_text(full: dict[str, Any], open_page: 
     assert ids(page) == ["r-raid", "r-calm"]
     chip("type", 2).check()  # of dates
     assert ids(page) == ["r-calm"]
-    assert page.locator("input[name=kind][value='5'] + span output").text_content() == "1"
+    assert page.locator("input[name=kind][value='5'] + span small").text_content() == "1"
     page.click("button[type=reset]")
     expect(page.locator("article")).to_have_count(4)
     page.check("input[name=errors]")

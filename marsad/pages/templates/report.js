@@ -67,7 +67,7 @@
     for (const report of documents) if (searched(report)) for (const flip of report.flips) byFlip[flip[0]] += 1;
     const counts = { type: byType, kind: byKind, flip: byFlip };
     for (const input of form.querySelectorAll(".chip input")) {
-      input.nextElementSibling.querySelector("output").textContent = counts[input.name][Number(input.value)].toLocaleString("en");
+      input.nextElementSibling.querySelector("small").textContent = counts[input.name][Number(input.value)].toLocaleString("en");
     }
   }
 
