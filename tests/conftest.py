@@ -256,7 +256,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     def open_page(html: str, name: str = "page.html", **options: Any) -> Opened:
         path = tmp_path / name
         path.write_text(html, encoding="utf-8")
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"reduced_motion": "reduce"} | options)
         contexts.append(context)
         page = context.new_page()
         opened = Opened(page, path.as_uri(), [], [], [])

@@ -7,6 +7,7 @@ So a ``report.json`` that lies on disk can be rendered again. Keys that a record
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +35,8 @@ WHAT_SCHEMES_ARE = {
 _SHOWN_FLIPS = 100
 _SHOWN_ISSUES = 50
 _WORST_SLICES = 8
+
+_WIDE = regex.compile(r"[\U00010000-\U0010ffff]")
 
 _Record = Mapping[str, Any]
 
@@ -243,8 +246,9 @@ def _markdown(text: str) -> str:
 
     Character references can't stand for markup, so they escape what a backslash would not in every renderer.
     """
-    shown = regex.sub(r"\s+|[\p{Cc}\p{Cs}]", lambda one: " " if one.group().isspace() else "\ufffd", text)
-    escaped = regex.sub(r"[\\`*<>|&~$#@!{}\"']|(?<!\w)_|_(?!\w)|\](?=\()|\[(?=[^−+\d])", _reference, shown)
+    shown = regex.sub(r"[\p{Cc}\p{Cs}]", "\ufffd", regex.sub(r"\s+", " ", text))
+    # An underscore between letters is none of Markdown's business, and names read better with it.
+    escaped = regex.sub(r"[\\`*<>|&~$#@!{}\"']|(?<![^\W_])_|_(?![^\W_])|\](?=\()|\[(?=[^−+\d])", _reference, shown)
     return f"<code>{escaped}</code>" if isinstance(text, _Text) else escaped
 
 
@@ -314,9 +318,10 @@ def render_html(record: _Record) -> str:
 
     The tables and charts are static; the list of reports is drawn by the page's script, a few at a time.
     """
+    record = {"baseline": None, "comparison": None, "gate": None, "calibration": None, "history": None, **record}
     labels = list(record["labels"])
     scores = _score_rows(record)
-    comparison, calibration = record.get("comparison"), record.get("calibration")
+    comparison, calibration = record["comparison"], record["calibration"]
     overall = record["strict"]["overall"]["f1"]
     slice_rows = [value for one in record["slices"] for value in (*(one["f1_interval"] or ()), one["scores"]["f1"])]
     return render_page(
@@ -349,7 +354,7 @@ def render_html(record: _Record) -> str:
         if calibration
         else [],
         unit_scale=build_scale([0.0, 1.0], 0, 160),
-        curve=_learning_curve(record.get("history") or [], labels),
+        curve=_learning_curve(record["history"] or [], labels),
         shown_flips=_SHOWN_FLIPS,
         data=_script_data(record, labels),
         **_FORMATS,
@@ -409,44 +414,50 @@ def _confusion(tokens: _Record) -> list[tuple[str, list[tuple[int, int]]]]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a chart: (epoch, value) points, and the pixel at which its name stands."""
+
+    name: str
+    color: int | None
+    points: tuple[tuple[float, float], ...]
+    label_at: float = 0.0
+
+
 def _learning_curve(history: Sequence[_Record], labels: Sequence[str]) -> dict[str, Any] | None:
     """Lines of F1 (over all and a type) and of loss over epochs, with their scales; None without two points."""
-    f1 = [("all", None, _points(history, "f1"))]
-    f1 += [(label, index, _points(history, f"f1_{label}")) for index, label in enumerate(labels)]
-    f1 = [line for line in f1 if line[2]]
-    loss = [line for line in [("loss", None, _points(history, "loss"))] if line[2]]
-    epochs = [epoch for _, _, points in f1 + loss for epoch, _ in points]
+    f1 = [_Line("all", None, _points(history, "f1"))]
+    f1 += [_Line(label, index, _points(history, f"f1_{label}")) for index, label in enumerate(labels)]
+    f1 = [line for line in f1 if line.points]
+    loss = [line for line in [_Line("loss", None, _points(history, "loss"))] if line.points]
+    epochs = [epoch for line in f1 + loss for epoch, _ in line.points]
     if len(set(epochs)) < 2:
         return None
     f1_scale, loss_scale = (
-        build_scale([*least, *(value for _, _, points in lines for _, value in points)], 200, 12)
+        build_scale([*least, *(value for line in lines for _, value in line.points)], 200, 12)
         for lines, least in ((f1, []), (loss, [0.0]))
     )
     return {
         "across": build_scale([0.0, max(epochs)], 40, 440),
-        "f1": _named_lines(f1, f1_scale),
+        "f1": _place_names(f1, f1_scale),
         "f1_scale": f1_scale,
-        "loss": _named_lines(loss, loss_scale),
+        "loss": _place_names(loss, loss_scale),
         "loss_scale": loss_scale,
     }
 
 
-def _named_lines(
-    lines: Iterable[tuple[str, int | None, list[tuple[float, float]]]], scale: Scale
-) -> list[dict[str, Any]]:
-    """The lines with a place for each one's name at its end, far enough from the others' to be read."""
-    named = [
-        {"name": name, "color": color, "points": points, "label_at": scale(points[-1][1])}
-        for name, color, points in lines
-    ]
-    named.sort(key=lambda line: line["label_at"])
-    for above, line in zip(named, named[1:], strict=False):
-        line["label_at"] = max(line["label_at"], above["label_at"] + 14)
-    return named
+def _place_names(lines: Iterable[_Line], scale: Scale) -> list[_Line]:
+    """Each line's name at its end, far enough below the one above to be read."""
+    placed: list[_Line] = []
+    for line in sorted(lines, key=lambda line: scale(line.points[-1][1])):
+        lowest = placed[-1].label_at + 14 if placed else 0.0
+        placed.append(replace(line, label_at=max(scale(line.points[-1][1]), lowest)))
+    return placed
 
 
-def _points(history: Iterable[_Record], key: str) -> list[tuple[float, float]]:
-    return [(row["epoch"], row[key]) for row in history if row.get(key) is not None and row.get("epoch") is not None]
+def _points(history: Iterable[_Record], key: str) -> tuple[tuple[float, float], ...]:
+    known = (row for row in history if row.get("epoch") is not None and row.get(key) is not None)
+    return tuple((row["epoch"], row[key]) for row in known)
 
 
 def _script_data(record: _Record, labels: Sequence[str]) -> dict[str, Any]:
@@ -480,7 +491,7 @@ def _script_data(record: _Record, labels: Sequence[str]) -> dict[str, Any]:
                 "source": document.get("source"),
                 "published": document.get("published"),
                 "text": text,
-                "wide": [place for place, letter in enumerate(text) if letter > "\uffff"],
+                "wide": [match.start() for match in _WIDE.finditer(text)],
                 "pairs": pairs,
                 "flips": flips.get(document["id"], []),
             }

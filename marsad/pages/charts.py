@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Scale:
     """Values from ``low`` to ``high`` laid on pixels from ``start`` to ``end``, with ``ticks`` at round values.
 
-    ``scale(value)`` is the pixel; values outside end at the edge.
+    Values outside end at the edge.
     """
 
     low: float
@@ -22,6 +22,7 @@ class Scale:
     decimals: int
 
     def __call__(self, value: float) -> float:
+        """The pixel of a value."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 2)
 

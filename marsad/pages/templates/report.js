@@ -30,8 +30,8 @@
   const hasType = (pair) => !state.type.size || state.type.has(pair.gold?.label) || state.type.has(pair.predicted?.label);
   const hasKind = (pair) => !state.kind.size || state.kind.has(pair.kind);
   const hasFault = (pair) => !state.errors || pair.kind !== CORRECT;
-  const wanted = (pair) => hasType(pair) && hasKind(pair) && hasFault(pair);
-  const narrowed = () => state.type.size || state.kind.size || state.errors;
+  const asked = (pair) => hasType(pair) && hasKind(pair);
+  const wanted = (pair) => asked(pair) && hasFault(pair);
 
   // Letters that writers take for one another, and marks that they leave out, do not keep a search from matching.
   const fold = (text) => text.normalize("NFKC").toLowerCase().replace(/[\u064b-\u065f\u0670\u0640]/g, "")
@@ -47,8 +47,8 @@
 
   function filter() {
     const candidates = documents.filter((report) => searched(report) && flipped(report));
-    found = narrowed() ? candidates.filter((report) => report.pairs.some(wanted)) : candidates;
-    const shown = (report) => report.errors.filter((pair) => hasType(pair) && hasKind(pair)).length;
+    found = state.type.size || state.kind.size || state.errors ? candidates.filter((report) => report.pairs.some(wanted)) : candidates;
+    const shown = (report) => report.errors.filter(asked).length;
     if (state.sort === "errors") found = found.map((report) => [shown(report), report]).sort((a, b) => b[0] - a[0]).map((one) => one[1]);
     if (state.sort === "sure") found = [...found].sort((a, b) => b.surest - a.surest);
     count(candidates);
@@ -67,7 +67,7 @@
     for (const report of documents) if (searched(report)) for (const flip of report.flips) byFlip[flip[0]] += 1;
     const counts = { type: byType, kind: byKind, flip: byFlip };
     for (const input of form.querySelectorAll(".chip input")) {
-      input.nextElementSibling.querySelector("output").textContent = counts[input.name][Number(input.value)].toLocaleString("en");
+      input.nextElementSibling.querySelector("small").textContent = counts[input.name][Number(input.value)].toLocaleString("en");
     }
   }
 
@@ -134,7 +134,11 @@
   }
 
   function drawSegment(report, place, mark, text, tracks) {
-    const segment = make("span", { class: "segment" }, ...visible(text));
+    const segment = make("span", { class: "segment" });
+    // The names hang on the first word, which is never broken over two lines as a whole entity may be.
+    const end = text.search(/\s/);
+    const head = make("span", { class: "head" }, ...visible(end < 0 ? text : text.slice(0, end)));
+    segment.append(head, ...visible(end < 0 ? "" : text.slice(end)));
     const say = [];
     let dim = true, fault = false;
     for (const side of ["gold", "predicted"]) {
@@ -143,18 +147,21 @@
       const entity = pair[side];
       segment.classList.add(side, `${side}-${entity.label % 6}`);
       segment.dataset[side] = mark[side];
-      dim &&= !wanted(pair);
+      dim &&= !asked(pair);
       fault ||= pair.kind !== CORRECT;
       const score = side === "predicted" && entity.score !== null ? `, probability ${entity.score.toFixed(3)}` : "";
       say.push(`${side} ${labels[entity.label]} ${span(entity)}${score}`);
       if (entity.start !== place) continue;
-      // What is right says its type once; a lonely mark says what it is.
-      if (side === "gold" || pair.kind !== CORRECT || !tracks.gold) segment.dataset[`${side}Name`] = codes[entity.label];
-      if (pair.kind === MISSED && tracks.predicted) segment.dataset.predictedName ??= "missed";
-      if (pair.kind === SPURIOUS && tracks.gold) segment.dataset.goldName ??= "spurious";
+      // What is right says its type once; where one side has nothing, that is said.
+      if (side === "gold" || pair.kind !== CORRECT || !tracks.gold) head.dataset[`${side}Name`] = codes[entity.label];
+      for (const [kind, other] of [[MISSED, "predicted"], [SPURIOUS, "gold"]]) {
+        if (pair.kind !== kind || !tracks[other] || mark[other] !== undefined) continue;
+        head.dataset[`${other}Name`] = kinds[kind];
+        head.classList.add(`no-${other}`);
+      }
     }
     segment.classList.toggle("fault", fault);
-    segment.classList.toggle("dim", dim && narrowed());
+    segment.classList.toggle("dim", dim);
     segment.title = say.join("\n");
     return segment;
   }
@@ -162,16 +169,17 @@
   const chip = (label) => make("span", { class: `code type-${label % 6}` }, labels[label]);
 
   function drawErrors(report) {
-    const rows = report.pairs.map((pair, number) => [pair, number]).filter(([pair]) => pair.kind !== CORRECT && wanted(pair));
+    const rows = report.pairs.map((pair, number) => [pair, number]).filter(([pair]) => pair.kind !== CORRECT && asked(pair));
     if (!rows.length) return [];
-    const cell = (entity) => entity
-      ? make("td", {}, chip(entity.label), " ", arabic(report, entity), " ", make("span", { class: "soft offsets" }, span(entity)))
-      : make("td", { class: "soft" }, "–");
+    const cell = (entity) => {
+      if (!entity) return make("td", { class: "soft" }, "–");
+      const score = entity.score == null ? "" : ` · ${entity.score.toFixed(3)}`;
+      return make("td", {}, arabic(report, entity), make("small", {}, chip(entity.label), ` ${span(entity)}${score}`));
+    };
     const body = rows.map(([pair, number]) => make("tr", { "data-pair": number, tabindex: "0" },
-      make("th", { scope: "row", class: "bad" }, kinds[pair.kind]), cell(pair.gold), cell(pair.predicted),
-      make("td", { class: "number" }, pair.predicted && pair.predicted.score !== null ? pair.predicted.score.toFixed(3) : "")));
-    const head = ["Error", "Gold", "Predicted", "Probability"].map((name) => make("th", { scope: "col", class: name === "Probability" ? "number" : null }, name));
-    return [make("div", { class: "scroll" }, make("table", { class: "found" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)))];
+      make("th", { scope: "row", class: "bad" }, kinds[pair.kind]), cell(pair.gold), cell(pair.predicted)));
+    const head = ["Error", "Gold", "Predicted"].map((name) => make("th", { scope: "col" }, name));
+    return [make("table", { class: "found long" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body))];
   }
 
   function drawFlips(report) {
@@ -193,7 +201,10 @@
         make("div", {}, make("h4", {}, "Gold"), drawText(report, { gold: true })),
         make("div", {}, make("h4", {}, "Predicted"), drawText(report, { predicted: true })))
       : drawText(report, { gold: true, predicted: true });
-    return make("article", { tabindex: "-1", "data-id": report.id }, head, texts, ...drawErrors(report), ...drawFlips(report));
+    const findings = [...drawErrors(report), ...drawFlips(report)];
+    const wide = state.view === "tracks" && findings.length ? "wide" : null;
+    return make("article", { tabindex: "-1", "data-id": report.id, class: wide }, head, texts,
+      ...(findings.length ? [make("div", { class: "findings" }, ...findings)] : []));
   }
 
   function draw(all = false) {
