@@ -224,7 +224,7 @@ def fit_temperature(likelihood: Callable[[float], float]) -> tuple[float, bool]:
         method="bounded",
         options={"xatol": 1e-5},
     )
-    if min(found.x - low, high - found.x) < 1e-3:
+    if min(likelihood(one) for one in TEMPERATURES) <= found.fun:
         return 1.0, False
     return math.exp(float(found.x)), True
 

@@ -96,6 +96,7 @@ def test_a_model_folder_holds_what_it_should(tiny_model: Path, tiny_config: Path
     assert events
     assert files - events == {
         "README.md",
+        "calibration.json",
         "config.json",
         "config.yaml",
         "marsad.json",
