@@ -299,7 +299,7 @@ def test_thresholds_chosen_on_one_half_hold_on_the_other():
     assert none.calibration.thresholds == {}
     assert none.errors[0] is not None and none.errors[1] is not None
     assert none.errors[1] < none.errors[0] / 2
-    assert none.likelihoods[1] < none.likelihoods[0]
+    assert none.losses[1] < none.losses[0]
 
     settings = CalibrationConfig(thresholds="precision", precision={"ACTOR": 0.95})
     fitted = fit_calibration(*chosen_on, LABELS, settings)
@@ -326,7 +326,7 @@ def test_thresholds_chosen_on_one_half_hold_on_the_other():
 def test_without_a_temperature_nothing_is_scaled():
     fitted = fit_calibration(*_simulated(20, seed=7), LABELS, CalibrationConfig(temperature=False))
     assert fitted.calibration == UNCALIBRATED
-    assert fitted.likelihoods[0] == fitted.likelihoods[1]
+    assert fitted.losses[0] == fitted.losses[1]
     assert fitted.errors[0] == fitted.errors[1]
     assert fitted.shortfalls() == []
 
