@@ -49,18 +49,21 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
         carried = read_sidecar(folder)
         stems = {file.name: file for file in files if file.parent == folder}
         for name in in_order(sorted(stems), carried):
-            yield _report(stems[name], carried.get(name, Carried(name, None, None, {})), encoding)
+            yield _report(stems[name], carried.get(name), encoding)
 
 
-def _report(stem: Path, carried: Carried, encoding: str) -> RawReport | LeftOut:
+def _report(stem: Path, carried: Carried | None, encoding: str) -> RawReport | LeftOut:
     text_path, ann_path = (stem.with_name(f"{stem.name}{ending}") for ending in (".txt", ".ann"))
     annotations = ""
+    known = carried is not None
+    carried = carried or Carried(stem.name, None, None, {})
     try:
         if ann_path.exists():
             annotations = _read(ann_path, encoding)
         if not text_path.exists():
             raise Unusable("no .txt", "there is no .txt beside it")
-        text = _read(text_path, encoding)
+        # A mark that stands in a file of ours is part of the report.
+        text = _read(text_path, encoding, keep_mark=known)
         spans, ignored = _annotations(annotations, text)
     except Unusable as error:
         raw = {"text": None, "annotations": annotations}
@@ -80,11 +83,11 @@ def _report(stem: Path, carried: Carried, encoding: str) -> RawReport | LeftOut:
     )
 
 
-def _read(path: Path, encoding: str) -> str:
+def _read(path: Path, encoding: str, keep_mark: bool = False) -> str:
     with readable(path):
         raw = path.read_bytes()
     try:
-        return decode(raw, encoding)
+        return decode(raw, encoding, keep_mark)
     except Unusable as error:
         raise Unusable(error.kind, f"{path.name}: {error}") from None
 

@@ -14,6 +14,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,14 @@ def _report(content: bytes, types: Any, where: str, carried: Carried) -> RawRepo
         return LeftOut(where, shown, carried.id, "no XML", f"no XML, or cut off ({_line(error)})")
     except UserWarning as error:
         return LeftOut(where, shown, carried.id, "span outside the text", _line(error))
-    except (ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
+    except (_cassis().typesystem.TypeNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
         return LeftOut(where, shown, carried.id, "no CAS", f"no CAS of this type system ({_line(error)})")
     layers = {kind.name for kind in types.get_types()}
     if _ENTITY not in layers:
         reason = f"its type system has no layer {_ENTITY}"
         return LeftOut(where, shown, carried.id, "no layer Named entity", reason)
     entities = cas.select(_ENTITY)
-    others = sum(one.type.name.startswith(("webanno.custom", "custom.")) for one in cas.select_all())
+    others = sum(one.type.name.startswith(("webanno.custom", "custom.")) for one in cas.select_all_annotations())
     return RawReport(
         where=where,
         record=shown,
@@ -148,7 +149,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
     """
     cassis = _cassis()
     documents = list(documents)
-    types = cassis.load_dkpro_core_typesystem()
+    types = _core_types()
     with new_folder(path) as folder, (folder / SIDECAR).open("w", encoding="utf-8", newline="\n") as sidecar:
         types.to_xml(folder / TYPES)
         for name, document in zip(file_names(documents), documents, strict=True):
@@ -157,6 +158,11 @@ def write(documents: Iterable[Document], path: Path) -> None:
             except ValueError as error:
                 raise MarsadError(f"{document.id}: XML can't hold its text or labels ({_line(error)})") from None
             sidecar.write(sidecar_line(name, document) + "\n")
+
+
+@cache
+def _core_types() -> Any:
+    return _cassis().load_dkpro_core_typesystem()
 
 
 def _cas(cassis: Any, types: Any, document: Document) -> Any:

@@ -108,10 +108,11 @@ def refuse_utf16(path: Path, encoding: str) -> None:
         raise MarsadError(f"{path}: is UTF-16; save it as UTF-8, or read it with --encoding utf-16")
 
 
-def decode(raw: bytes, encoding: str) -> str:
-    """Bytes as text, a byte order mark at the beginning passed over. Raises Unusable in another encoding."""
+def decode(raw: bytes, encoding: str, keep_mark: bool = False) -> str:
+    """Bytes as text, a byte order mark at its beginning left out unless kept. Raises Unusable in another encoding."""
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
+        text = raw.decode(encoding)
+        return text if keep_mark else text.removeprefix("\ufeff")
     except UnicodeError as error:
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise Unusable(
