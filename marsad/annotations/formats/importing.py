@@ -133,15 +133,11 @@ def import_files(
     try:
         write_records(_documents(found, mapping, overlaps, unannotated, result, rejects), output)
     finally:
-        _write_rejects(rejects, result.rejects)
+        if rejects:
+            write_records(rejects, result.rejects)
+    if not rejects:  # what stands there is of an earlier import, whose faults are mended
+        result.rejects.unlink(missing_ok=True)
     return result
-
-
-def _write_rejects(rejects: list[dict[str, Any]], path: Path) -> None:
-    if rejects:
-        write_records(rejects, path)
-    elif path.is_file():  # of an earlier import, whose faults may be mended by now
-        path.unlink()
 
 
 def _module(name: str) -> Any:
