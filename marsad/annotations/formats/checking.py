@@ -191,12 +191,12 @@ def _agrees(text: str, span: RawSpan, place: Placed) -> bool:
     return span.text is None or _same(text[start:end], span.text)
 
 
-def _same(one: str, other: str) -> bool:
-    """Equal but for the kind and number of blanks inside, which some tools fold."""
-    if one == other:
+def _same(there: str, recorded: str) -> bool:
+    r"""Equal but for the blanks inside, which some tools fold; Label Studio writes ``\n`` in letters for a line's end."""
+    if there == recorded:
         return True
-    edges = [text[0].isspace() or text[-1].isspace() for text in (one, other) if text]
-    return not any(edges) and one.split() == other.split()
+    edges = [text[0].isspace() or text[-1].isspace() for text in (there, recorded) if text]
+    return not any(edges) and there.split() in (recorded.split(), recorded.replace("\\n", "\n").split())
 
 
 def _recount(text: str, spans: Sequence[RawSpan]) -> tuple[list[Placed], list[str]] | None:

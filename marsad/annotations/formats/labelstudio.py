@@ -4,8 +4,9 @@ Written are tasks with one annotation each, for a project with this labelling in
 
     <View><Labels name="label" toName="text"><Label value="ACTOR"/>…</Labels><Text name="text" value="$text"/></View>
 
-A task's ``data`` carries id, text, published, source and metadata; scores and further keys of entities are not
-carried. Newer versions count offsets in code points, older ones in UTF-16 units; ``value.text`` tells.
+A task's ``data`` carries text, published, source, metadata, and the id as ``report_id``, since JSON-MIN puts the task's
+number in the place of ``id``; scores and further keys of entities are not carried. Newer versions count offsets in code
+points, older ones in UTF-16 units; ``value.text`` tells.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 from marsad.annotations.formats.raw import LeftOut, RawReport, RawSpan, as_json, json_records, new_file
 from marsad.annotations.jsonl import document_to_record
 from marsad.documents import Document, Entity
+from marsad.errors import MarsadError
 
 # What JSON-MIN puts beside the data.
 _MIN_KEYS = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"})
+_DATA_KEYS = frozenset({"id", "report_id", "text", "published", "source"})
 _SPAN_TYPES = ("labels", "hypertextlabels")
 
 
@@ -122,13 +125,13 @@ def _report(
     annotated: bool,
     ignored: Mapping[str, int],
 ) -> RawReport:
-    metadata = {key: value for key, value in data.items() if key not in ("id", "text", "published", "source")}
+    metadata = {key: value for key, value in data.items() if key not in _DATA_KEYS}
     text: Any = data.get("text")
     if "text" not in data:  # another name, as the interface has it: the one string there is
         strings = [key for key, value in metadata.items() if isinstance(value, str)]
         if len(strings) == 1:
             text = metadata.pop(strings[0])
-    name = data.get("id")
+    name = data.get("report_id", data.get("id"))
     return RawReport(
         where=where,
         record=record,
@@ -180,8 +183,10 @@ def write(documents: Iterable[Document], path: Path) -> None:
 
 def task_of(document: Document) -> dict[str, Any]:
     """A document as a task with one annotation."""
+    if "report_id" in document.metadata:
+        raise MarsadError(f"{document.id}: has a key 'report_id', which its id needs for itself in Label Studio")
     data = document_to_record(document)
-    del data["entities"]
+    data = {"report_id": data.pop("id")} | {key: value for key, value in data.items() if key != "entities"}
     result = [_region(document.text, number, entity) for number, entity in enumerate(document.entities)]
     return {"data": data, "annotations": [{"result": result}]}
 
