@@ -192,11 +192,16 @@ def _agrees(text: str, span: RawSpan, place: Placed) -> bool:
 
 
 def _same(there: str, recorded: str) -> bool:
-    r"""Equal but for the blanks inside, which some tools fold; Label Studio writes ``\n`` in letters for a line's end."""
+    r"""Equal but for the blanks inside, that tools fold; Label Studio writes ``\n`` in letters for a line's end."""
     if there == recorded:
         return True
-    edges = [text[0].isspace() or text[-1].isspace() for text in (there, recorded) if text]
-    return not any(edges) and there.split() in (recorded.split(), recorded.replace("\\n", "\n").split())
+    recorded = recorded if "\\n" in there else recorded.replace("\\n", "\n")
+    return there.split() == recorded.split() and _edges(there) == _edges(recorded)
+
+
+def _edges(text: str) -> tuple[int, int]:
+    """How many blanks a text begins and ends with."""
+    return len(text) - len(text.lstrip()), len(text) - len(text.rstrip())
 
 
 def _recount(text: str, spans: Sequence[RawSpan]) -> tuple[list[Placed], list[str]] | None:

@@ -43,8 +43,10 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
             yield LeftOut(where, task, task.get("id"), "no task", "no task with an object 'data'")
         else:
             minimal[_key(task, where)].append((where, task))
+    # An export of JSON-MIN holds annotated tasks alone, and no column for one without entities.
+    exported = any(_columns(row) or "annotation_id" in row for rows in minimal.values() for _, row in rows)
     for rows in minimal.values():
-        yield _minimal(rows)
+        yield _minimal(rows, exported)
 
 
 def _key(row: Mapping[str, Any], where: str) -> Any:
@@ -149,23 +151,27 @@ def _report(
 # --- JSON-MIN --------------------------------------------------------------------------------------------
 
 
-def _minimal(rows: Sequence[tuple[str, dict[str, Any]]]) -> RawReport | LeftOut:
+def _minimal(rows: Sequence[tuple[str, dict[str, Any]]], annotated: bool) -> RawReport | LeftOut:
     """One task of JSON-MIN, which has a row for each of its annotations."""
     chosen = _latest([row for _, row in rows])
     where = next(where for where, row in rows if row is chosen)
-    columns = [key for key, value in chosen.items() if _is_span_list(value)]
+    columns = _columns(chosen)
     spans = [span for key in columns for value in chosen[key] for span in _spans(value)]
     data = {key: value for key, value in chosen.items() if key not in columns and key not in _MIN_KEYS}
     if isinstance(chosen.get("label"), list) and not columns:
         data.pop("label")
     ignored: dict[str, int] = {}
     _count(ignored, "further annotations of a task", len(rows) - 1)
-    annotated = bool(columns) or "annotation_id" in chosen
     return _report(where, chosen, data, where, spans, annotated, ignored)
 
 
-def _is_span_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "start" in one for one in value)
+def _columns(row: Mapping[str, Any]) -> list[str]:
+    """The keys under which spans stand: the names of the interface's tags."""
+    return [
+        key
+        for key, value in row.items()
+        if isinstance(value, list) and value and all(isinstance(one, dict) and "start" in one for one in value)
+    ]
 
 
 # --- writing ---------------------------------------------------------------------------------------------
