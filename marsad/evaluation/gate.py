@@ -167,5 +167,7 @@ def _check_drop(rule: str, metric: str, allowed: float, confidence: float, compa
     measured = next(-one.difference for one in comparison.metrics if one.name == metric)
     share = float(np.mean(drops <= allowed))
     change = f"drops by {measured:.4f}" if measured >= 0 else f"rises by {-measured:.4f}"
-    message = f"{rule}: F1 {change}; {share:.1%} of the resamples drop by at most {allowed:g}, required {confidence:.1%}"
+    message = (
+        f"{rule}: F1 {change}; {share:.1%} of the resamples drop by at most {allowed:g}, required {confidence:.1%}"
+    )
     return GateCheck(rule, allowed, bound, bound <= allowed, message)
