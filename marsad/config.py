@@ -195,10 +195,14 @@ def _explain(error: ValidationError) -> str:
     key = " ".join(".".join(location).split())
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = (
-            f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
-        )
+        elsewhere = [
+            f"{section}.{location[-1]}" for section in _known_keys(()) if location[-1] in _known_keys([section])
+        ]
+        near = [
+            ".".join([*location[:-1], name]) for name in difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+        ]
+        guesses = elsewhere or near
+        hint = f"did you mean {guesses[0]!r}?" if guesses else f"known keys here: {', '.join(known)}"
         text = f"unknown key {key!r}; {hint}"
     else:
         message = first["msg"].removeprefix("Value error, ")
