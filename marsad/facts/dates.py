@@ -11,6 +11,7 @@ between two days is both; a week runs from Monday to Sunday; a month without a y
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -41,14 +42,13 @@ from marsad.facts.intervals import (
     year_interval,
 )
 from marsad.facts.numbers import Number, is_number_word, read_number
-from marsad.text.words import Word, words_in_span
 
 # A day this little after the report was written is no reason to look a year back: clocks differ, and posts are dated late.
-_SLACK = timedelta(days=2)
-_SENTENCE_ENDS = frozenset(".!?؟…")
-_CLAUSE_ENDS = frozenset(".!?؟…،,؛;:()«»\"“”")
-# How many words before a date are looked at for a verb of reporting or a future tense.
-_REACH = 12
+_SLACK = timedelta(days=1)
+_SENTENCE_END = regex.compile(r"[.!?؟…]+(?=\s|$)|[\n\r\u000b\u000c\u0085\u2028\u2029]")
+_CLAUSE_ENDS = frozenset("،,؛;:()«»\"“”")
+# How many characters before a date are looked at for its preposition, a verb of reporting or a future tense.
+_REACH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue
     report = _Report(document.published)
     values: list[DateValue] = [DateValue(None, None, why="not_understood")] * len(entities)
     for place in sorted(range(len(entities)), key=lambda i: (entities[i].start, entities[i].end)):
-        first, last = words_in_span(text.words, entities[place].start, entities[place].end)
-        anchor = _anchor(text, report, first, last)
+        sentence = text.sentence(entities[place].start)
+        before, words = text.words(entities[place].start, entities[place].end)
         try:
-            read = _read(_tokenize([word.text for word in text.words[first:last]]), anchor)
+            read = _read(_tokenize(words), _anchor(report, sentence, before))
         except _UnreadableError as reason:
             values[place] = DateValue(None, None, why=str(reason))
         except HijriRangeError:
@@ -97,7 +97,7 @@ def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue
             values[place] = DateValue(None, None, why="impossible_date")
         else:
             values[place] = DateValue(read.start, read.end, read.grain)
-            report.remember(read, first, last, text)
+            report.remember(read, sentence, before)
     return values
 
 
@@ -109,25 +109,24 @@ class _UnreadableError(Exception):
 
 
 class _Text:
-    """The folded words of a report and the number of the sentence that each stands in."""
+    """A report's text, cut into sentences, and folded only around its dates."""
 
     def __init__(self, text: str) -> None:
-        folded = fold_words(text)
-        self.words: tuple[Word, ...] = folded.words
-        starts = {first for first, _ in folded.paragraphs}
-        self.sentences: list[int] = []
-        sentence = 0
-        for i, word in enumerate(self.words):
-            if i in starts or (i and self.words[i - 1].text in _SENTENCE_ENDS):
-                sentence += 1
-            self.sentences.append(sentence)
+        self.text = text
+        self.breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
 
-    def before(self, first: int) -> Iterable[str]:
-        """The words before ``first`` in its sentence, nearest first, at most ``_REACH``."""
-        for i in range(first - 1, max(-1, first - 1 - _REACH), -1):
-            if self.sentences[i] != self.sentences[first]:
-                return
-            yield self.words[i].text
+    def sentence(self, offset: int) -> int:
+        """The number of the sentence that ``offset`` lies in."""
+        return bisect_right(self.breaks, offset)
+
+    def words(self, start: int, end: int) -> tuple[list[str], list[str]]:
+        """The words before ``start`` in its sentence, nearest first, and those of the span itself."""
+        sentence = self.sentence(start)
+        first = max(self.breaks[sentence - 1] if sentence else 0, start - _REACH)
+        before = [word.text for word in fold_words(self.text[first:start])]
+        if first == start - _REACH and before:
+            del before[0]  # perhaps cut
+        return before[::-1], [word.text for word in fold_words(self.text[start:end])]
 
 
 @dataclass(slots=True)
@@ -139,30 +138,34 @@ class _Report:
     last_day: date | None = None
     last_period: Interval | None = None
     sentence: int = -1  # of last_day
-    reported_until: int = -1  # the word after last_day, where a verb of reporting stands before it
+    reported: bool = False  # whether a verb of reporting stands before last_day
 
-    def remember(self, read: Interval, first: int, last: int, text: _Text) -> None:
+    def remember(self, read: Interval, sentence: int, before: Sequence[str]) -> None:
         self.last = read
         if read.start == read.end and read.grain == "day":
-            self.last_day = read.start
-            self.sentence = text.sentences[first]
-            verbs = _rules().reporting_verbs
-            reported = any(word in verbs or word[1:] in verbs for word in text.before(first))
-            self.reported_until = last if reported else -1
+            verbs = _rules().reporting
+            self.reported = any(form in verbs for word in before for form in _joined(word))
+            self.last_day, self.sentence = read.start, sentence
         else:
             self.last_period = read
 
 
 @dataclass(slots=True)
 class _Anchor:
-    """What a date may lean on. ``bound``: the day that a weekday or month without a year must not come after."""
+    """What a date may lean on.
+
+    ``bound``: the day that a weekday or a month without a year must not come after, the report's if None. ``told``: the
+    day that the sentence tells from (المرصد أشار أمس إلى أن …), from which it counts. ``lead``: what the preposition
+    before the span makes of a count or a month: "since", "before", "after", "until" or "".
+    """
 
     report: _Report
     today: date | None
     bound: date | None
     same_sentence: date | None
+    told: date | None
     future: bool
-    lead: str  # "since", "before", "after" or "": the preposition before the span
+    lead: str
 
     def need_today(self) -> date:
         if self.today is None:
@@ -171,6 +174,9 @@ class _Anchor:
 
     def need_bound(self) -> date:
         return self.need_today() if self.bound is None else self.bound
+
+    def need_told(self) -> date:
+        return self.need_today() if self.told is None else self.told
 
     def need_last(self) -> Interval:
         if self.report.last is None:
@@ -187,30 +193,24 @@ class _Anchor:
         self.today = self.bound = self.report.today = day
 
 
-def _anchor(text: _Text, report: _Report, first: int, last: int) -> _Anchor:
-    today = report.today
+def _joined(word: str) -> tuple[str, ...]:
+    """A word as it stands and without a و or ف written onto it."""
+    return (word, word[1:]) if word[0] in "وف" else (word,)
+
+
+def _anchor(report: _Report, sentence: int, before: Sequence[str]) -> _Anchor:
     rules = _rules()
-    if first >= last:
-        return _Anchor(report, today, None, None, False, "")
-    here = text.sentences[first] == report.sentence
-    if here and 0 < report.reported_until <= first:
-        between = (word.text for word in text.words[report.reported_until : first])
-        if any(word in rules.that or word[1:] in rules.that for word in between):
-            today = report.last_day
-    lead = ""
+    lead = next((rules.leads[form] for word in before[:4] for form in _joined(word) if form in rules.leads), "")
     future = False
-    clause = True
-    for distance, word in enumerate(text.before(first)):
-        if distance < 4 and not lead:
-            for form in (word, word[1:] if word[0] in "وف" else word):
-                lead = lead or rules.leads.get(form, "")
+    for word in before:
         if word in _CLAUSE_ENDS:
-            clause = False
-        if clause and word in rules.past_auxiliaries:
+            break
+        if any(form in rules.past_auxiliaries for form in _joined(word)):
             future = False
             break
-        future = future or (clause and rules.is_future(word))
-    return _Anchor(report, today, None, report.last_day if here else None, future, lead)
+        future = future or any(rules.is_future(form) for form in _joined(word))
+    here = report.last_day if sentence == report.sentence else None
+    return _Anchor(report, report.today, None, here, here if report.reported else None, future, lead)
 
 
 # Words to tokens
@@ -222,7 +222,7 @@ class _Token:
 
     Codes: ``a`` day, ``w`` week, ``m`` month, ``y`` year, ``k`` decade, ``c`` century, ``h`` hour, ``i`` minute, all as nouns
     with how many they are as ``value`` (0: a plural); ``N`` number, ``O`` ordinal, ``Y`` year as a number, ``M`` month name,
-    ``W`` weekday, ``D`` day counted from the report, ``P`` part of day, ``E`` beginning, middle or end, ``Q`` half, third or
+    ``W`` weekday, ``D`` day counted from the report, ``L`` last night, ``P`` part of day, ``E`` beginning, middle or end, ``Q`` half, third or
     quarter, ``Z`` season, ``K`` decade as a name, ``V`` festival, ``G`` period, ``U`` earlier in, ``I`` of it, ``s`` that day,
     ``n`` the next day, ``B`` before, ``R`` after, ``J`` before or after that, ``T`` o'clock, ``x`` modifier, ``X`` modifier
     before its noun, ``e`` Hijri era, ``-`` to, ``&`` and, ``=`` equals, ``/`` ``:`` as written, ``!`` a reason to stop, ``?``
@@ -251,13 +251,12 @@ class _Rules:
     future_verb: regex.Pattern[str]
     no_future: tuple[str, ...]
     past_auxiliaries: frozenset[str]
-    reporting_verbs: frozenset[str]
-    that: frozenset[str]
+    reporting: frozenset[str]
 
     def is_future(self, word: str) -> bool:
-        if word in self.future_words or word[1:] in self.future_words:
-            return True
-        return self.future_verb.fullmatch(word) is not None and not word.lstrip("وف").startswith(self.no_future)
+        return word in self.future_words or (
+            self.future_verb.fullmatch(word) is not None and not word.startswith(self.no_future)
+        )
 
 
 @lru_cache(maxsize=1)
@@ -287,6 +286,7 @@ def _rules() -> _Rules:
         add(forms, "W", number - 1)
     for offset, forms in dates["days"].items():
         add(forms, "D", offset)
+    add(dates["last_night"], "L")
     for forms in dates["parts_of_day"]:
         add(forms, "P")
     for unit, forms in dates["units"].items():
@@ -320,8 +320,8 @@ def _rules() -> _Rules:
     add(dates["dashes"], "-")
     add(("/", "\\"), "/")
     add((":",), ":")
-    leads = {form: lead for lead in ("since", "before", "after") for form in flat(dates[lead])}
-    future, reporting = dates["future"], dates["reporting"]
+    leads = {form: lead for lead in ("since", "before", "after", "until") for form in flat(dates[lead])}
+    future = dates["future"]
     return _Rules(
         words={first: sorted(entries, key=lambda entry: -len(entry[0])) for first, entries in words.items()},
         leads=leads,
@@ -330,8 +330,7 @@ def _rules() -> _Rules:
         future_verb=regex.compile(future["pattern"]),
         no_future=tuple(flat(future["not"])),
         past_auxiliaries=flat(future["past"]),
-        reporting_verbs=flat(reporting["verbs"]),
-        that=flat(reporting["that"]),
+        reporting=flat(dates["reporting"]),
     )
 
 
@@ -438,8 +437,8 @@ _TIMES = regex.compile(
     r"[BR]?T[NOY](?:[:/]N)?(?:&(?:[NO]i?|Q))?"
     r"|[BR]?N:N"
     r"|[NO]&[NO]i"
-    r"|(?<!a)[NO](?:&(?:[NO]i|Q))?(?=[BR]?P)"
-    r"|hO?P+O?"
+    r"|[BR]?(?<!a)[NO](?:&(?:[NO]i|Q))?(?=[BR]?P)"
+    r"|hO?(?:P+O?|(?=[DLW]))"
     r"|[BR]P+N?[hi]"
     r"|[BR]?E?P+"
 )
@@ -456,7 +455,7 @@ def _read(tokens: list[_Token], anchor: _Anchor) -> Interval:
     unknown = [token for token in kept if token.code == "?"]
     if unknown:
         if not regex.search("[NO]m?M", _codes(kept)):
-            linked = any(token.code in "aBRJwWDP" for token in tokens)
+            linked = any(token.code in "awmykhBRJWDPE" for token in tokens)
             raise _UnreadableError("relative_to_undated_event" if linked else "not_understood")
         kept = [token for token in kept if token.code != "?"]
     for token in kept:
@@ -553,7 +552,7 @@ def _attach_modifiers(tokens: list[_Token]) -> list[_Token]:
         if token.code == "X" and i + 1 < len(tokens) and tokens[i + 1].code in "awmykchiMWZVKGD":
             leading = token.value
         elif token.code in "xX":
-            noun = next((other for other in reversed(kept) if other.code in "awmykchiMWZVKGDs"), None)
+            noun = next((other for other in reversed(kept) if other.code in "awmykchiMWZVKGDsQ"), None)
             if noun is None:
                 if token.value != "same":
                     raise _UnreadableError("not_understood")
@@ -561,11 +560,12 @@ def _attach_modifiers(tokens: list[_Token]) -> list[_Token]:
             else:
                 _as_noun(noun)
                 noun.modifier = token.value
-                if token.value == "last" and noun.code in "aw" and noun.value == 1:
+                if token.value == "last" and (noun.code == "Q" or (noun.code in "aw" and noun.value == 1)):
                     kept.append(_Token("O", -1, True))
         else:
-            if kept and token.code == "O" and kept[-1].code == "D" and kept[-1].value == 0:
-                _as_noun(kept[-1])
+            if token.code == "O" or (token.code == "N" and _codes(tokens[i + 1 : i + 2]) in ("", "?")):
+                for day in kept[-1:]:
+                    _as_noun(day)
             if leading:
                 _as_noun(token)
                 token.modifier, leading = leading, ""
@@ -593,6 +593,8 @@ def _split(tokens: list[_Token]) -> list[list[_Token]]:
             continue
         if token.code in "-&/:":
             parts.append([])
+        elif token.code == "W" and parts[-1] and parts[-1][-1].code == "W":
+            parts.append([token])  # ليل السبت الأحد
         elif token.code != "e" or parts[-1]:
             parts[-1].append(token)
         i += 1
@@ -648,9 +650,9 @@ def _span(parts: list[list[_Token]], anchor: _Anchor) -> Interval:
 def _read_part(tokens: Sequence[_Token], anchor: _Anchor) -> Interval:
     """One date: a count, a reference, or a weekday and day counted from the report, with or without a calendar date."""
     weekdays = [token for token in tokens if token.code == "W"]
-    days = [token for token in tokens if token.code == "D"]
+    days = [token for token in tokens if token.code in "DL"]
     earlier = any(token.code == "U" for token in tokens)
-    rest = [token for token in tokens if token.code not in "WDU"]
+    rest = [token for token in tokens if token.code not in "WDLU"]
     if len(weekdays) > 1:
         raise _UnreadableError("not_understood")
     weekday = weekdays[0] if weekdays else None
@@ -658,7 +660,7 @@ def _read_part(tokens: Sequence[_Token], anchor: _Anchor) -> Interval:
     if (weekday or days) and rest and rest[0].code == "a" and not rest[0].modifier:
         rest = rest[1:]
     codes = _codes(rest)
-    if codes in ("", "a") and (weekday or days):
+    if codes in ("", "a", "E") and (weekday or days):
         return _named_day(days, weekday, anchor)
     counted = None if weekday or days else _counted(rest, anchor)
     if counted is not None:
@@ -687,6 +689,8 @@ def _named_day(days: Sequence[_Token], weekday: _Token | None, anchor: _Anchor) 
     """اليوم, أمس الأحد, الجمعة المقبل …"""
     if not days:
         return day_interval(_weekday(weekday, anchor)) if weekday else _unread()
+    if days[-1].code == "L":
+        return day_interval(anchor.need_told() - timedelta(days=1))
     offset = days[-1].value
     if len(days) > 1 and days[0].value == 0 and offset != 0:
         # اليوم (أمس): the paper quotes what was said a day before it came out.
@@ -720,6 +724,8 @@ def _weekday(token: _Token, anchor: _Anchor) -> date:
 
 def _settle(fixed: Interval, days: Sequence[_Token], weekday: _Token | None, anchor: _Anchor) -> Interval:
     """A calendar date beside اليوم or أمس: the calendar date counts, unless its weekday speaks for the other."""
+    if days[-1].code == "L":
+        raise _UnreadableError("not_understood")
     offset = timedelta(days=days[-1].value)
     if fixed.start != fixed.end:
         # مطلع هذا العام اليوم has no reading; أمس من الأسبوع الماضي neither.
@@ -777,7 +783,7 @@ def _counted(tokens: Sequence[_Token], anchor: _Anchor) -> Interval | None:
         way = {"past": "since", "last": "since", "future": "until", "next": "until"}.get(noun.modifier)
     match way:
         case "B":
-            return _moved(anchor.need_today(), -count, unit)
+            return _moved(anchor.need_told(), -count, unit)
         case "R":
             if unit in ("hour", "minute") and count < 24:
                 return day_interval(anchor.same_sentence or anchor.need_today())
@@ -787,7 +793,7 @@ def _counted(tokens: Sequence[_Token], anchor: _Anchor) -> Interval | None:
                 return _moved(anchor.same_sentence, count, unit)
             raise _UnreadableError("relative_to_undated_event")
         case "since" | "until":
-            today = anchor.need_today()
+            today = anchor.need_told()
             if unit in ("hour", "minute"):
                 count, unit = -(-count // (24 if unit == "hour" else 1440)), "day"
             other = _moved(today, -count if way == "since" else count, unit)
@@ -829,9 +835,9 @@ def _period(anchor: _Anchor) -> Interval:
 # Calendar dates: a selector in a container
 
 _CALENDAR = regex.compile(
-    r"(?P<pick>a?[NO]a?|E|[wam]O|aNO|QO)?"
+    r"(?P<pick>a?[NO]|Oa|E|[wamy]O|aNO|QO)?"
     r"(?P<head>mM|M|mN|m(?!O)|V|Z|Kc?|I|w(?!O)|k|cO?|G|a(?!O))?"
-    r"(?P<year>yY|yN|y|Y)?(?P<era>e)?"
+    r"(?P<year>yY|yN|y(?!O)|Y)?(?P<era>e)?"
 )
 
 
@@ -853,8 +859,10 @@ def _calendar(tokens: Sequence[_Token], weekday: _Token | None, anchor: _Anchor)
     if not head:
         if match["year"]:
             return select(_whole_year(year, bool(match["era"])))
+        if len(pick) == 2 and pick[0].code in "awmy":
+            return _bare_number(pick, anchor)
         if pick and pick[0].code == "a":
-            return _bare_day(pick, anchor)
+            raise _UnreadableError("relative_to_undated_event")
         raise _UnreadableError("not_understood")
     noun = head[-1]
     modifier = head[0].modifier or noun.modifier
@@ -871,7 +879,11 @@ def _calendar(tokens: Sequence[_Token], weekday: _Token | None, anchor: _Anchor)
             if year is not None and not pick and modifier not in ("same", "past", "future"):
                 raise _UnreadableError("not_understood")
             day = _move_by_modifier(modifier, "month", anchor)
-            return select(month_interval(year if year is not None else day.year, day.month))
+            chosen = select(month_interval(year if year is not None else day.year, day.month))
+            if pick and not modifier and not anchor.future and chosen.start > anchor.need_bound() and pick[0].code != "E":
+                day = shift(day, -1, "month")  # a monthly report, out on the first of the next month
+                chosen = select(month_interval(day.year, day.month))
+            return chosen
         case "I":
             last = anchor.need_last().start
             return select(month_interval(last.year, last.month))
@@ -918,7 +930,7 @@ def _select(pick: Sequence[_Token], container: Interval) -> Interval:
     elif codes == "wO":
         chosen = week_of_month(container, value)
     elif codes == "QO":
-        chosen = fraction_of(container, value, pick[0].value)
+        chosen = fraction_of(container, pick[0].value if value == -1 else value, pick[0].value)
     elif codes == "mO":
         if container.grain != "year" or not 1 <= value <= 12:
             raise _UnreadableError("impossible_date")
@@ -985,20 +997,24 @@ def _season(season: str, modifier: str, year: int | None, anchor: _Anchor) -> In
     return next(option for option in options if option.start <= today)
 
 
-def _bare_day(pick: Sequence[_Token], anchor: _Anchor) -> Interval:
-    """يوم 28 of no month, and لليوم الثاني على التوالي, which is the day of the report."""
-    number = pick[-1]
-    if pick[0].streak and number.code == "O":
-        return day_interval(anchor.need_today())
-    if number.code == "O" or pick[0].definite:
+def _bare_number(pick: Sequence[_Token], anchor: _Anchor) -> Interval:
+    """يوم 28 of no month; لليوم الثاني على التوالي, which is the day of the report; الأسبوع الأخير."""
+    noun, number = pick
+    if number.code == "O" and noun.streak:
+        around = {"a": day_interval, "w": week_interval}
+        today = anchor.need_today()
+        if noun.code in around:
+            return around[noun.code](today)
+        return month_interval(today.year, today.month) if noun.code == "m" else year_interval(today.year)
+    if noun.code == "w" and number.value == -1:
+        day = anchor.need_told()
+        return Interval(day - timedelta(days=7), day, "week")
+    if number.code == "O" or noun.code != "a" or noun.definite:
         raise _UnreadableError("relative_to_undated_event")
-    day = anchor.need_bound()
-    for _ in range(3):
-        month = month_interval(day.year, day.month)
-        if number.value <= day.day and number.value >= 1:
-            return day_of(month, number.value)
-        day = month.start - timedelta(days=1)
-    raise _UnreadableError("impossible_date")
+    month = anchor.need_bound()
+    if number.value > month.day:
+        month = month.replace(day=1) - timedelta(days=1)
+    return day_of(month_interval(month.year, month.month), number.value)
 
 
 def _in_some_year(
@@ -1052,7 +1068,8 @@ def _in_some_year(
         return fits[0]
     if modifier == "same" and anchor.report.last is not None:
         return min(options, key=lambda option: abs(option.start - anchor.need_last().start))
-    if modifier == "current":
+    nearest = token.code == "V" or (anchor.lead == "until" and anchor.bound is None)
+    if modifier == "current" or (nearest and not modifier and not future):
         return min(options, key=lambda option: abs(option.start - bound))
     if future and later:
         return later[-1]

@@ -99,7 +99,7 @@ def part_of(container: Interval, part: Part) -> Interval | None:
     """Beginning, middle or end by the project's convention; None where none is agreed on.
 
     Of a year its first month, its sixth and seventh, its last. Of a month its first ten days, the days 11 to 20, its
-    last ten. Of a decade the years 0 to 3, 4 to 6, 7 to 9.
+    last ten. Of a season its first, second or third month. Of a decade the years 0 to 3, 4 to 6, 7 to 9.
     """
     start, end = container.start, container.end
     match container.grain:
@@ -119,6 +119,9 @@ def part_of(container: Interval, part: Part) -> Interval | None:
         case "decade":
             first, last = {"beginning": (0, 3), "middle": (4, 6), "end": (7, 9)}[part]
             return Interval(date(start.year + first, 1, 1), date(start.year + last, 12, 31), "year")
+        case "season":
+            month = shift(start, {"beginning": 0, "middle": 1, "end": 2}[part], "month")
+            return month_interval(month.year, month.month)
         case _:
             return None
 
