@@ -59,9 +59,14 @@ def year_interval(year: int, kind: Calendar = "gregorian") -> Interval:
     return Interval(month_interval(year, 1, kind).start, month_interval(year, 12, kind).end, "year", kind)
 
 
-def decade_interval(year: int, years: int = 10) -> Interval:
-    """``years`` years from ``year`` on."""
-    return Interval(date(year, 1, 1), date(year + years - 1, 12, 31), "decade" if years <= 10 else "century")
+def decade_interval(year: int) -> Interval:
+    """Ten years from ``year`` on."""
+    return Interval(date(year, 1, 1), date(year + 9, 12, 31), "decade")
+
+
+def century_interval(number: int) -> Interval:
+    """The century ``number``: the twentieth is 1901 to 2000."""
+    return Interval(date(number * 100 - 99, 1, 1), date(number * 100, 12, 31), "century")
 
 
 def season_interval(year: int, season: str) -> Interval:
