@@ -77,9 +77,10 @@ def test_every_integer_to_9999_reads_back_in_both_genders_and_cases():
 
 
 def test_every_integer_of_the_library_reads_back():
-    numbers = [*range(10_000), *range(10_000, 1_000_000, 997), 1_000_000, 2_000_000, 3_500_001, 12_345_678]
-    wrong = [n for n in numbers if read_number(num2words(n, lang="ar")) != Number(n, n)]
-    assert wrong == []
+    # It spells 101 thousand «مائة و ألف ألف», which nobody writes; the others are usual.
+    numbers = [*range(10_000), *(n for n in range(10_000, 1_000_000, 997) if n // 1000 % 100 != 1)]
+    numbers += [1_000_000, 2_000_000, 3_500_001, 12_345_678]
+    assert [n for n in numbers if read_number(num2words(n, lang="ar")) != Number(n, n)] == []
 
 
 @settings(max_examples=300, deadline=None)
@@ -153,7 +154,10 @@ def test_digits_read_back_in_every_script_and_with_separators(number: int, digit
         ("مليونين وربع", 2_250_000),
         ("1 200", 1200),
         ("1،200", 1200),
+        ("مئة ألف وألف", 101_000),
+        ("مئتي ألف وألفين وخمسة", 202_005),
         ("صفر", 0),
+        ("0", 0),
     ],
 )
 def test_numbers(text: str, value: int):
@@ -254,6 +258,7 @@ def test_vague_words(text: str, low: int, high: int):
         ("3-5-7", "not_one_number"),
         ("ثلاثة خمسة", "not_one_number"),
         ("مئة مئة", "not_one_number"),
+        ("ألف وألف", "not_one_number"),
         ("47 مدنياً", "not_one_number"),
     ],
 )
@@ -262,29 +267,8 @@ def test_what_is_no_number_says_why(text: str, why: str):
 
 
 NUMBER_WORDS = [
-    "واحد",
-    "اثنين",
-    "ثلاثة",
-    "عشر",
-    "عشرون",
-    "مئة",
-    "ألف",
-    "آلاف",
-    "مليون",
-    "عشرات",
-    "بضعة",
-    "نيف",
-    "نصف",
-    "الثالث",
-    "بين",
-    "إلى",
-    "و",
-    "-",
-    "3",
-    "1,200",
-    "2.5",
-    "ال",
-    "x",
+    *("واحد", "اثنين", "ثلاثة", "عشر", "عشرون", "مئة", "ألف", "آلاف", "مليون", "عشرات", "بضعة", "نيف", "نصف", "الثالث"),
+    *("بين", "إلى", "و", "-", "0", "3", "1,200", "2.5", "ال", "x"),
 ]
 
 
