@@ -1,8 +1,9 @@
 """Casualty spans as values: how many, how surely, what became of them, who they were, and of which total a part.
 
-The number is read off the span (:mod:`marsad.facts.numbers`, and the noun's own number: ``طفلان`` is 2), all else off the
-words around it, by the tables ``rules/outcomes.yaml``, ``bounds.yaml``, ``groups.yaml`` and ``nouns.yaml``. A report is
-read once, from its first span to its last, since breakdowns and coordinated numbers take over what stood before.
+The number is read off the span (:mod:`marsad.facts.numbers`, and the noun's own number: ``طفلان`` is 2), all else
+off the words around it, by the tables ``rules/outcomes.yaml``, ``bounds.yaml``, ``groups.yaml`` and ``nouns.yaml``. A
+report is read once, from its first span to its last, since breakdowns and coordinated numbers take over what stood
+before.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from marsad.documents import Document, Entity
-from marsad.facts.folding import fold, fold_words, load_rules, stems
-from marsad.facts.numbers import Number, Unread, is_number_word, read_number
+from marsad.facts.folding import bare_forms, fold, fold_words, load_rules, stems
+from marsad.facts.numbers import Number, Unread, is_number_word, read_words
 from marsad.text.words import Word, Words, words_in_span
 
 Bound = Literal["exact", "at_least", "more_than", "at_most", "about", "range", "vague"]
@@ -27,6 +28,10 @@ _BULLETS = frozenset("-–—•*▪◦●·ـ+✓")
 _PHRASE_REACH = 7
 _VERB_REACH = 14
 _PART_REACH = 25
+_CUE_REACH = 200
+# How many numbers back a total may stand, and how many words back what a number without any sign goes by.
+_TOTAL_REACH = 40
+_LAST_REACH = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,17 @@ def read_count(text: str, between: bool = False) -> Number | Unread:
 
     ``أحد`` and ordinals are one person (``وإصابة ثالث``). Never raises.
     """
-    number = read_number(text, between)
+    return _count(fold_words(text).words, text, between)
+
+
+def _count(words: Sequence[Word], text: str, between: bool) -> Number | Unread:
+    number = read_words(words, text, between)
     if isinstance(number, Number):
         return Number(1, 1) if number.form == "ordinal" else number
-    words = fold_words(text).words
     numeric = [i for i, word in enumerate(words) if is_number_word(word.text)]
     if numeric and numeric[-1] - numeric[0] + 1 == len(numeric) < len(words):
         # A noun stands beside the number: مدنيين اثنين.
-        start, end = words[numeric[0]].start, words[numeric[-1]].end
-        part = read_number(text[start:end], between)
+        part = read_words(words[numeric[0] : numeric[-1] + 1], text, between)
         if isinstance(part, Number) and number.why != "stray_letters":
             return Number(1, 1) if part.form == "ordinal" else part
     if number.why != "no_number" or not words or not words[0].text[0].isalpha():
@@ -126,10 +133,13 @@ def _nouns() -> _Nouns:
 def _noun_number(word: str, original: str) -> int | None:
     """1 for a singular, 2 for a dual, None for a plural; ``original`` shows ة and tanwin, which folding hides."""
     nouns = _nouns()
-    forms = stems(word)
-    for count, known in ((2, nouns.dual), (None, nouns.plural), (1, nouns.singular)):
-        if any(form in known for form in forms[:8] if word.endswith(form)):
-            return count
+    for form in bare_forms(word):
+        if form in nouns.dual:
+            return 2
+        if form in nouns.plural:
+            return None
+        if form in nouns.singular:
+            return 1
     if word.endswith("ون"):
         return None
     if len(word) > 3 and (word.endswith(("ان", "ين")) or (word.endswith(("تا", "تي")) and "\u064b" not in original)):
@@ -150,7 +160,7 @@ _GOVERNING = frozenset({"verb", "form"})
 
 @dataclass(frozen=True, slots=True)
 class _Cue:
-    """A word that names an outcome. ``role``: verb, form, after, noun or weak, as in the table; ``joined``: by و or ف."""
+    """A word that names an outcome; ``role`` as in the table (verb, form, …), ``joined`` by و or ف to the last."""
 
     outcome: Outcome
     role: str
@@ -161,8 +171,10 @@ _NOUN_ENDINGS = ("", "ه", "ان", "ين", "تان", "تين", "ون", "ات", "
 
 
 def _noun_forms(noun: str) -> list[str]:
-    bare = noun.removesuffix("ه")
-    return [noun, *(bare + ending for ending in _NOUN_ENDINGS[1:])]
+    """A noun with its endings; one in ة keeps to its feminine ones (شابة has no شابين)."""
+    if noun.endswith("ه"):
+        return [noun, *(noun[:-1] + ending for ending in ("تان", "تين", "تا", "تي", "ات"))]
+    return [noun + ending for ending in _NOUN_ENDINGS]
 
 
 def _verb_forms(stem: str) -> tuple[list[str], list[str]]:
@@ -257,13 +269,15 @@ class _GroupRules:
 
     words: Mapping[str, tuple[int, str]]
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], int, str], ...]]
+    ends: frozenset[str]
 
 
 @lru_cache(maxsize=1)
 def _group_rules() -> _GroupRules:
     words: dict[str, tuple[int, str]] = {}
     phrases: dict[str, list[tuple[tuple[str, ...], int, str]]] = {}
-    for rank, (group, entries) in enumerate(load_rules("groups").items()):
+    rules = load_rules("groups")
+    for rank, (group, entries) in enumerate(rules["groups"].items()):
         for entry in map(fold, entries):
             first, *rest = entry.split()
             if rest:
@@ -271,7 +285,8 @@ def _group_rules() -> _GroupRules:
             else:
                 for form in _noun_forms(entry):
                     words.setdefault(form, (rank, group))
-    return _GroupRules(words, {first: tuple(found) for first, found in phrases.items()})
+    ends = frozenset(map(fold, rules["ends"]))
+    return _GroupRules(words, {first: tuple(found) for first, found in phrases.items()}, ends)
 
 
 @lru_cache(maxsize=65536)
@@ -315,11 +330,10 @@ class _Report:
             else:
                 self.masked.update(range(first, last))
         self._split(words)
-        self.cues: list[_Cue | None] = [
-            None if i in self.masked else _cue(word) for i, word in enumerate(self.texts)
-        ]
+        self.cues: list[_Cue | None] = [None if i in self.masked else _cue(word) for i, word in enumerate(self.texts)]
         self._drop_false_cues()
         self.found: list[CasualtyValue] = []
+        self.totals: list[int | None] = []  # of each span, the index of the span that it is a part of
         self.chained: list[bool] = []  # whether a span is part of a breakdown inside its sentence
 
     def _split(self, words: Words) -> None:
@@ -327,7 +341,12 @@ class _Report:
         self.sentence: list[tuple[int, int]] = []
         self.paragraph: list[int] = []
         self.paragraphs = words.paragraphs
+        self.head: list[int] = []  # of each paragraph, the last one up to it that is no item of a list
+        self.heading: list[int | None] = []  # and the last one before it that ends in a colon
         for number, (first, last) in enumerate(words.paragraphs):
+            self.head.append(self.head[-1] if number and self._is_item(number) else number)
+            colon = number and self.texts[words.paragraphs[number - 1][1] - 1] == ":"
+            self.heading.append(number - 1 if colon else self.heading[-1] if number else None)
             ends = [i + 1 for i in range(first, last) if self.texts[i] in _SENTENCE_ENDS]
             for start, end in pairwise([first, *ends, last]):
                 self.sentence += [(start, end)] * (end - start)
@@ -348,36 +367,40 @@ class _Report:
 
     def values(self) -> list[CasualtyValue]:
         for index, span in enumerate(self.spans):
-            value, chained = self._value(index, span)
+            value, total, chained = self._value(index, span)
             self.found.append(value)
+            self.totals.append(total)
             self.chained.append(chained)
         return self.found
 
-    def _value(self, index: int, span: _Span) -> tuple[CasualtyValue, bool]:
+    def _value(self, index: int, span: _Span) -> tuple[CasualtyValue, int | None, bool]:
+        """The value of a span, the index of its total, and whether it stands in a breakdown inside its sentence."""
         if span.first == span.last:
-            return CasualtyValue(why="no_number"), False
-        count = read_count(self.text[span.start : span.end], self._after_between(span))
-        part_of, chained = self._total(index, span, count.low if isinstance(count, Number) else 0)
-        outcome = self._outcome(index, span, part_of if chained else None)
-        if part_of is None and outcome is not None:
-            part_of = self._listed_total(index, span, outcome, count)
-        elif part_of is not None and chained and not self._is_marked_part(index, span):
-            whole = self.found[part_of]
-            if whole.outcome is not None and whole.outcome not in {outcome, "mixed"}:
-                part_of, chained = None, False  # another outcome is no part of the total
+            return CasualtyValue(why="no_number"), None, False
+        count = _count(self.words[span.first : span.last], self.text, self._after_between(span))
+        low = count.low if isinstance(count, Number) else 0
+        total, chained = self._total(index, span, low)
+        outcome = self._outcome(index, span, total)
+        if total is None and outcome is not None:
+            total = self._listed_total(span, outcome, low)
+        elif total is not None and self.found[total].outcome not in {outcome, "mixed", None}:
+            # Another outcome than the total's: the part of another total, or of none unless the words say so.
+            marked = self._is_part_after(span) or self._is_one_of(span) or self._is_marked_part(index, span)
+            same = self._whole(index, span, low, outcome=outcome)
+            total, chained = (same if same is not None else total, True) if marked else (None, False)
         value = CasualtyValue(
             outcome=outcome,
             group=self._group(index, span),
-            part_of=None if part_of is None else (self.spans[part_of].start, self.spans[part_of].end),
+            part_of=None if total is None else (self.spans[total].start, self.spans[total].end),
             why=None if outcome is not None else "no_outcome",
         )
         if isinstance(count, Unread):
-            return replace(value, why=count.why), chained
-        bounds = self._bounds(index, span)
+            return replace(value, why=count.why), total, chained
+        bounds = self._bounds(span)
         if "at_most" in bounds and bounds & {"at_least", "more_than"}:
-            return replace(value, why="contradictory_bounds"), chained
+            return replace(value, why="contradictory_bounds"), total, chained
         low, high, bound = _bounded(count, bounds)
-        return replace(value, low=low, high=high, bound=bound), chained
+        return replace(value, low=low, high=high, bound=bound), total, chained
 
     def _after_between(self, span: _Span) -> bool:
         """Whether بين, not من بين, stands before the span."""
@@ -388,42 +411,46 @@ class _Report:
 
     # Bounds
 
-    def _bounds(self, index: int, span: _Span) -> set[Bound]:
+    def _bounds(self, span: _Span) -> set[Bound]:
+        """The kinds of bound that the phrases before and after the number name, one of each place at most."""
+        before = self._bound_before(span)
+        after = self._bound_after(span)
+        return {bound for bound in (before, after) if bound is not None}
+
+    def _bound_before(self, span: _Span) -> Bound | None:
         rules = _bound_rules()
-        found: set[Bound] = set()
-        start, end = self.sentence[span.first]
-        i = span.first
+        start, _ = self.sentence[span.first]
+        end = span.first
         for _ in range(3):
-            for words, bound in rules.before.get(self.texts[i - 1], ()) if i > start else ():
-                first = i - len(words)
-                if first >= start and self._matches(words, first):
-                    return {bound, *self._bounds_after(index, span, end)}
-            if i > start and self.texts[i - 1] in rules.between:
-                i -= 1
-            else:
-                break
-        # A phrase that one word follows up in one piece with its proclitic (ولنحو) is found by its stem.
-        found |= self._bounds_after(index, span, end)
-        return found
+            if end <= start:
+                return None
+            for form in stems(self.texts[end - 1]):
+                for words, bound in rules.before.get(form, ()):
+                    if end - len(words) >= start and self._matches(words, end - len(words)):
+                        return bound
+            if self.texts[end - 1] not in rules.between:
+                return None
+            end -= 1
+        return None
 
     def _matches(self, words: tuple[str, ...], first: int) -> bool:
         """Whether the phrase stands at ``first``; its first word may carry proclitics."""
-        return (len(words) == 1 or words[1:] == tuple(self.texts[first + 1 : first + len(words)])) and words[0] in (
-            stems(self.texts[first])
-        )
+        rest = tuple(self.texts[first + 1 : first + len(words)])
+        return words[1:] == rest and words[0] in stems(self.texts[first])
 
-    def _bounds_after(self, index: int, span: _Span, end: int) -> set[Bound]:
+    def _bound_after(self, span: _Span) -> Bound | None:
         rules = _bound_rules()
+        _, end = self.sentence[span.first]
         for i in range(span.last, min(end, span.last + _PHRASE_REACH)):
-            for words, bound in rules.after.get(self.texts[i], ()):
+            cue, word = self.cues[i], self.texts[i]
+            for words, bound in rules.after.get(word, ()):
                 if words == tuple(self.texts[i : i + len(words)]):
-                    return {bound}
-            cue = self.cues[i]
-            if i in self.owner or (cue is not None and cue.role in _GOVERNING) or _in_list(self.texts[i], "part_before"):
-                break
-            if self.texts[i] in {"(", ":", "-", "–"}:
-                break
-        return set()
+                    return bound
+            if i in self.owner or (cue is not None and cue.role in _GOVERNING) or _in_list(word, "part_before"):
+                return None
+            if word in {"(", ":", "-", "–"}:
+                return None
+        return None
 
     # Parts
 
@@ -440,10 +467,9 @@ class _Report:
             return self._whole(index, span, low), True
         # Coordinated with a part: بينهم 12 طفلاً و5 مواطنات.
         if self.chained[index - 1] and previous.first >= start and self._is_joined(previous, span):
-            before = self.found[index - 1].part_of
-            for i, other in enumerate(self.spans[:index]):
-                if (other.start, other.end) == before:
-                    return (i, True) if self._reaches(i, low) else (None, False)
+            total = self.totals[index - 1]
+            if total is not None and self._reaches(total, low):
+                return total, True
         return None, False
 
     def _is_one_of(self, span: _Span) -> bool:
@@ -455,8 +481,8 @@ class _Report:
         )
 
     def _is_part_after(self, span: _Span) -> bool:
-        return span.last < self.sentence[span.first][1] and self.texts[span.last] in (
-            _outcome_rules().lists["part_after"]
+        return (
+            span.last < self.sentence[span.first][1] and self.texts[span.last] in (_outcome_rules().lists["part_after"])
         )
 
     def _is_marked_part(self, index: int, span: _Span) -> bool:
@@ -466,56 +492,64 @@ class _Report:
             start = max(start, self.spans[index - 1].last)
         opened = False
         for i in range(span.first - 1, start - 1, -1):
+            if opened and i in self.masked:
+                return False  # the number in the brackets is told of the name before them: صلاح الدين (37)
             word, cue = self.texts[i], self.cues[i]
             if word == ")":
                 return False
-            opened = opened or word == "("
-            if (_in_list(word, "part_before") or opened) and i not in self.masked:
+            if _in_list(word, "part_before") and i not in self.masked:
                 return True
+            if word == "(":
+                opened = True
             if _in_list(word, "clause_breaks"):
                 return False
             if cue is not None and cue.role in {"verb", "form", "after"} and (cue.joined or i + 1 == span.first):
                 return False
-        return False
+        return opened and bool(index) and self.spans[index - 1].last == start
 
     def _is_joined(self, previous: _Span, span: _Span) -> bool:
         """Whether only a noun phrase parts the two, and و or a comma joins them."""
         words = self.texts[previous.last : span.first]
         if any(cue is not None and cue.role in _GOVERNING for cue in self.cues[previous.last : span.first]):
             return False
-        if any(_in_list(word, "clause_breaks") for word in words) or ")" in words:
+        if ")" in words:
             return False
-        return self.texts[span.first].startswith("و") or bool(words and words[-1] in {"و", "،", ","})
+        if self.texts[span.first].startswith("و") or (words and words[-1] == "و"):
+            return True
+        return bool(words) and words[-1] in {"،", ","} and not any(_in_list(word, "clause_breaks") for word in words)
 
     def _reaches(self, index: int, low: int) -> bool:
         """Whether the span's number is as large as a part of it."""
         value = self.found[index]
         return value.low is None or value.high is None or value.high >= low
 
-    def _whole(self, index: int, span: _Span, low: int, through: bool = False) -> int | None:
-        """The nearest number before that is large enough; ``through``: a part may have parts itself."""
+    def _whole(
+        self, index: int, span: _Span, low: int, through: bool = False, outcome: Outcome | None = None
+    ) -> int | None:
+        """The nearest number before in the paragraph that is large enough, and has the outcome if one is given.
+
+        ``through``: a part may have parts itself.
+        """
         paragraph = self.paragraph[span.first]
-        for i in range(index - 1, -1, -1):
+        for i in range(index - 1, max(-1, index - 1 - _TOTAL_REACH), -1):
             other = self.spans[i]
-            if other.first == other.last or self.paragraph[other.first] < paragraph - 1:
+            if other.first == other.last or self.paragraph[other.first] < paragraph:
                 return None
+            if outcome is not None and self.found[i].outcome != outcome:
+                continue
             if (through or not self.chained[i]) and self._reaches(i, low):
                 return i
         return None
 
-    def _listed_total(self, index: int, span: _Span, outcome: Outcome, count: Number | Unread) -> int | None:
-        """The total in the line that heads a list, for the first number of an item."""
+    def _listed_total(self, span: _Span, outcome: Outcome, low: int) -> int | None:
+        """The total in the line that heads a list, for the numbers of an item."""
         number = self.paragraph[span.first]
-        if not self._is_item(number):
+        head = self.head[number]
+        first, last = self.paragraphs[head]
+        if head == number or self.texts[last - 1] != ":":
             return None
-        while number > 0 and self._is_item(number):
-            number -= 1
-        first, last = self.paragraphs[number]
-        if self.texts[last - 1] != ":":
-            return None
-        low = count.low if isinstance(count, Number) else 0
-        for i, other in enumerate(self.spans[:index]):
-            if first <= other.first < last and not self.chained[i] and self.found[i].outcome in {outcome, "mixed"}:
+        for i in sorted({self.owner[word] for word in range(first, last) if word in self.owner}):
+            if not self.chained[i] and self.found[i].outcome in {outcome, "mixed"}:
                 return i if self._reaches(i, low) else None
         return None
 
@@ -537,12 +571,12 @@ class _Report:
             return "killed" if governor is not None and governor.outcome == "killed" != counted else counted
         if governor is not None:
             return governor.outcome
-        predicate = self._predicate(span)
+        noun = self._noun_before(span)
+        if noun == "killed":
+            return noun  # whatever became of them before: رفات ثلاثة رجال خُطفوا
+        predicate = self._predicate(span) or noun
         if predicate is not None:
             return predicate
-        noun = self._noun_before(span)
-        if noun is not None:
-            return noun
         if whole is not None and self.found[whole].outcome is not None:
             return self.found[whole].outcome
         return (
@@ -559,7 +593,7 @@ class _Report:
         if cue is None:
             return None
         if not cue.joined and cue.outcome != "killed":
-            for i in range(span.first - 1, self.sentence[span.first][0] - 1, -1):
+            for i in range(span.first - 1, max(self.sentence[span.first][0], span.first - _CUE_REACH) - 1, -1):
                 before = self.cues[i]
                 if i in self.owner or not self.texts[i][0].isalnum():
                     break
@@ -570,10 +604,10 @@ class _Report:
     def _governor(self, span: _Span) -> _Cue | None:
         """The verb or verbal noun that stands directly before (``مقتل ما لا يقل عن``)."""
         start, _ = self.sentence[span.first]
-        between = _bound_rules().between
+        between = _bound_rules().between - {"و"}
         for i in range(span.first - 1, max(start, span.first - 8) - 1, -1):
             cue, word = self.cues[i], self.texts[i]
-            if i in self.owner:
+            if i in self.owner or self._is_joined_word(span, i):
                 return None
             if cue is not None and cue.role in _GOVERNING:
                 return replace(cue, outcome=self._paired(i))
@@ -627,7 +661,7 @@ class _Report:
         return cue
 
     def _is_bound_word(self, word: str) -> bool:
-        return word in _bound_words() or word.removeprefix("و") in _bound_words()
+        return any(form in _bound_words() for form in stems(word))
 
     def _counted(self, span: _Span) -> Outcome | None:
         """The outcome in the counted noun after the number: قتيلاً, من الجرحى, بين قتيل وجريح."""
@@ -636,7 +670,7 @@ class _Report:
             if i in self.owner or self.texts[i] in {"،", ",", ":", "(", ")", "-", "–"}:
                 return None
             cue = self.cues[i]
-            if cue is not None and cue.joined:
+            if (cue is not None and cue.joined) or _in_list(self.texts[i], "were"):
                 return None
             if cue is not None and (cue.role == "noun" or (cue.role in _GOVERNING and self.texts[i - 1] in _CASES)):
                 return self._counted_pair(i, end)
@@ -660,9 +694,11 @@ class _Report:
         start, end = self.sentence[span.first]
         subject = self._is_subject(span, start)
         weak: Outcome | None = None
+        comma = False
         for i in range(span.last, min(end, span.last + _VERB_REACH)):
             cue = self.cues[i]
-            if _in_list(self.texts[i], "clause_breaks"):
+            comma = comma or self.texts[i] in {"،", ","}
+            if _in_list(self.texts[i], "clause_breaks") or (comma and i in self.owner):
                 break
             if cue is None or i in self.owner:
                 continue
@@ -674,7 +710,7 @@ class _Report:
                 if not subject or i + 1 in self.owner:
                     break  # it speaks of others
                 return cue.outcome
-            if cue.role == "weak" and subject and weak is None:
+            if cue.role in {"weak", "noun"} and subject and weak is None:
                 weak = cue.outcome
         return weak
 
@@ -687,7 +723,7 @@ class _Report:
     def _nearest(self, span: _Span, strong: bool) -> Outcome | None:
         """The nearest cue before in the sentence."""
         start, _ = self.sentence[span.first]
-        for i in range(span.first - 1, start - 1, -1):
+        for i in range(span.first - 1, max(start, span.first - _CUE_REACH) - 1, -1):
             cue = self.cues[i]
             if cue is None or (cue.role == "weak") == strong:
                 continue
@@ -699,7 +735,7 @@ class _Report:
     def _following(self, span: _Span, strong: bool) -> Outcome | None:
         """The nearest cue after in the sentence, before the next number."""
         _, end = self.sentence[span.first]
-        for i in range(span.last, end):
+        for i in range(span.last, min(end, span.last + _CUE_REACH)):
             if i in self.owner or _in_list(self.texts[i], "clause_breaks"):
                 return None
             cue = self.cues[i]
@@ -710,7 +746,7 @@ class _Report:
     def _inherited(self, index: int, span: _Span) -> Outcome | None:
         """What the heading of a list says, or the number before, or the last cue before, or the first after."""
         paragraph = self.paragraph[span.first]
-        listed = self._heading(paragraph)
+        listed = self._heading_outcome(paragraph)
         if listed is not None and self._is_item(paragraph):
             return listed
         if index:
@@ -719,31 +755,30 @@ class _Report:
                 return self.found[index - 1].outcome
         if listed is not None:
             return listed
-        for i in range(span.first - 1, -1, -1):
+        before = range(span.first - 1, max(-1, span.first - 1 - _LAST_REACH), -1)
+        after = range(span.last, min(len(self.cues), span.last + _LAST_REACH))
+        for places, weak in ((before, False), (after, False), (before, True)):
+            for i in places:
+                cue = self.cues[i]
+                if cue is not None and (cue.role == "weak") == weak:
+                    if i not in self.owner:
+                        return self._paired(i)
+                    if self.owner[i] < index:
+                        return self.found[self.owner[i]].outcome
+        return None
+
+    def _heading_outcome(self, paragraph: int) -> Outcome | None:
+        """The outcome in the last line before that ends in a colon: القتلى بحسب الجهة:"""
+        heading = self.heading[paragraph]
+        if heading is None:
+            return None
+        first, last = self.paragraphs[heading]
+        for i in range(first, last):
             cue = self.cues[i]
             if cue is not None and cue.role != "weak":
                 if i in self.owner:
                     return self.found[self.owner[i]].outcome
-                return self._paired(i)
-        for i in range(span.last, len(self.cues)):
-            cue = self.cues[i]
-            if cue is not None and cue.role != "weak" and i not in self.owner:
-                return cue.outcome
-        return None
-
-    def _heading(self, paragraph: int) -> Outcome | None:
-        """The outcome in the last line before that ends in a colon: القتلى بحسب الجهة:"""
-        for number in range(paragraph - 1, -1, -1):
-            first, last = self.paragraphs[number]
-            if self.texts[last - 1] != ":":
-                continue
-            for i in range(first, last):
-                cue = self.cues[i]
-                if cue is not None and cue.role != "weak":
-                    if i in self.owner:
-                        return self.found[self.owner[i]].outcome
-                    return self._counted_pair(i, last)
-            return None
+                return self._counted_pair(i, last)
         return None
 
     # Groups
@@ -753,13 +788,18 @@ class _Report:
         rules = _group_rules()
         _, end = self.sentence[span.first]
         best: tuple[int, str] | None = None
-        for i in range(span.first, min(end, span.last + 4)):
+        counted_word = is_number_word(self.texts[span.first])
+        for i in range(span.first, min(end, span.last + (4 if counted_word else 2))):
             word = self.texts[i]
+            if i >= span.last and word in rules.ends:
+                break
             if i >= span.last:
                 cue = self.cues[i]
                 if i in self.owner or not word[0].isalpha() or _in_list(word, "part_before"):
                     break
-                if (cue is not None and cue.role in {"verb", "form", "after"}) or (word[0] == "و" and i > span.last):
+                if (cue is not None and cue.role in {"verb", "form", "after"}) or (
+                    word[0] == "و" and word not in rules.words
+                ):
                     break
                 if _in_list(word, "others") and best is None:
                     return self.found[index - 1].group if index else None

@@ -17,7 +17,25 @@ from marsad.text.words import Word, Words, split_words
 
 _FOLDED = TextConfig(alef_hamza=True, ya_kaf=True)
 # Longest first: with the article after one-letter words, then those words alone.
-_PROCLITICS = ("وبال", "فبال", "وال", "فال", "بال", "كال", "ولل", "فلل", "لل", "ال", "وب", "ول", "و", "ف", "ب", "ل", "ك")
+_PROCLITICS = (
+    "وبال",
+    "فبال",
+    "وال",
+    "فال",
+    "بال",
+    "كال",
+    "ولل",
+    "فلل",
+    "لل",
+    "ال",
+    "وب",
+    "ول",
+    "و",
+    "ف",
+    "ب",
+    "ل",
+    "ك",
+)
 _SUFFIXES = ("هما", "هم", "هن", "ها", "نا", "كم", "ه")
 
 
@@ -31,22 +49,30 @@ def fold_words(text: str) -> Words:
     words = split_words(text, _FOLDED)
     return Words(
         tuple(
-            Word(word.text.replace("ة", "ه"), word.start, word.end) if "ة" in word.text else word for word in words.words
+            Word(word.text.replace("ة", "ه"), word.start, word.end) if "ة" in word.text else word
+            for word in words.words
         ),
         words.paragraphs,
     )
+
+
+def bare_forms(word: str) -> list[str]:
+    """A folded word, then without each run of proclitics (و ف ب ل ك ال) that it may begin with."""
+    return [word, *(word[len(clitic) :] for clitic in _PROCLITICS if word.startswith(clitic))]
 
 
 @lru_cache(maxsize=65536)
 def stems(word: str) -> tuple[str, ...]:
     """What a folded word may be looked up as, the likeliest first.
 
-    The word itself, then without the proclitics و ف ب ل ك ال, each of them also without the alef of the accusative
-    (``طفلا``), then without a pronoun at its end (``ثالثهم``). At least two letters are left.
+    Its :func:`bare_forms`, each of them also without the alef of the accusative (``طفلا``), then without a pronoun at
+    its end (``ثالثهم``). At least two letters are left.
     """
-    bare = [word, *(word[len(clitic) :] for clitic in _PROCLITICS if word.startswith(clitic))]
+    bare = bare_forms(word)
     forms = [*bare, *(form[:-1] for form in bare if form.endswith("ا") and len(form) > 3)]
-    forms += [form[: -len(end)] for form in bare for end in _SUFFIXES if form.endswith(end) and len(form) > len(end) + 2]
+    forms += [
+        form[: -len(end)] for form in bare for end in _SUFFIXES if form.endswith(end) and len(form) > len(end) + 2
+    ]
     return tuple(dict.fromkeys(form for form in forms if form is word or len(form) > 1))
 
 

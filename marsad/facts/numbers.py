@@ -1,7 +1,7 @@
 """Arabic numbers as they are written: digits of three scripts, words in every case and gender, ranges, vague words.
 
-``اثنين وثلاثين`` is 32, ``١٬٢٠٠`` is 1200, ``3 آلاف`` is 3000, ``ما بين 10 و15`` is 10 to 15, ``عشرات`` is 20 to 99. The words
-stand in ``rules/numbers.yaml``.
+``اثنين وثلاثين`` is 32, ``١٬٢٠٠`` is 1200, ``3 آلاف`` is 3000, ``ما بين 10 و15`` is 10 to 15, ``عشرات`` is 20 to 99.
+The words stand in ``rules/numbers.yaml``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any, Literal
 import regex
 
 from marsad.facts.folding import fold, fold_words, load_rules, stems
+from marsad.text.normalization import TATWEEL
 from marsad.text.words import Word
 
-# Beyond the number of people that there are; longer runs of digits are serial numbers.
-_LARGEST = 10**11
+# More than all people; what is larger is no count of them.
+_LARGEST = 10**10
 _FATHATAN = "\u064b"
 _THOUSANDS = regex.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3})+")
 _DECIMAL = regex.compile(r"(\d+)[.,](\d+)")
@@ -68,8 +69,13 @@ def read_number(text: str, between: bool = False) -> Number | Unread:
     ``between``: the word بين stands before it, so that و parts the ends of a range (``عشرين وثلاثين``).
     Never raises, whatever the string.
     """
+    return read_words(fold_words(text).words, text, between)
+
+
+def read_words(words: Sequence[Word], text: str, between: bool = False) -> Number | Unread:
+    """As :func:`read_number`, for folded words of ``text`` (:func:`~marsad.facts.folding.fold_words`)."""
     try:
-        return _read(_tokens(fold_words(text).words, text), between)
+        return _read(_tokens(words, text), between)
     except _UnreadError as reason:
         return Unread(str(reason))
 
@@ -97,10 +103,11 @@ def _read(tokens: Sequence[_Token], between: bool) -> Number:
     vague = _vague(tokens)
     if vague is not None:
         return Number(*_checked(*vague), "vague")
-    range_ = _range(tokens, between)
-    if range_ is not None:
-        return Number(*_checked(*range_), "range")
     value = _cardinal(tokens)
+    if value is None or between:
+        range_ = _range(tokens)
+        if range_ is not None:
+            return Number(*_checked(*range_), "range")
     if value is None:
         raise _UnreadError("not_one_number")
     return Number(*_checked(value, value))
@@ -164,7 +171,8 @@ def _look_up(word: str) -> _Token | None:
         token = table.get(stem)
         # Proclitics and pronouns belong to numbers, not to the little words between them.
         if token is not None and (stem == word or token.kind not in {"mark", "opener"}):
-            joined = stem != word and word[0] in "وف" and not word.startswith(stem)
+            # Folded, وأحد (عشر) looks like واحد: it may join.
+            joined = word == "واحد" or (stem != word and word[0] in "وف" and not word.startswith(stem))
             return _Token(token.kind, token.value, joined)
     return None
 
@@ -178,7 +186,7 @@ def _tokens(words: Sequence[Word], text: str) -> list[_Token]:
         if word.text[0].isdecimal():
             last = _digits_end(words, i)
             value = _digits([part.text for part in words[i:last]])
-            if last < len(words) and words[last].start == words[last - 1].end and words[last].text[0].isalpha():
+            if last < len(words) and words[last].start == words[last - 1].end and _is_letter(words[last]):
                 raise _UnreadError("stray_letters")
             tokens.append(_Token("digits", value, joined))
             joined, i = False, last
@@ -188,7 +196,7 @@ def _tokens(words: Sequence[Word], text: str) -> list[_Token]:
         if word.text == "و" or (before_digits and _DIGIT_CLITICS.fullmatch(word.text)):
             joined = joined or word.text[0] in "وف"
             continue
-        if before_digits and words[i].start == word.end and word.text[0].isalpha():
+        if before_digits and words[i].start == word.end and _is_letter(word):
             raise _UnreadError("stray_letters")
         if word.text in {"ال", "ل", "ب", "ف", "لل", "بال"}:
             continue
@@ -221,6 +229,10 @@ def _digits_end(words: Sequence[Word], first: int) -> int:
     return last
 
 
+def _is_letter(word: Word) -> bool:
+    return word.text[0].isalpha() and word.text != TATWEEL
+
+
 def _is_thousand(text: str) -> bool:
     return len(text) == 3 and text.isdecimal()
 
@@ -251,7 +263,7 @@ def _cardinal(tokens: Sequence[_Token]) -> Fraction | None:
     if len(tokens) == 1 and tokens[0].kind in {"zero", "one_of"}:
         return Fraction(tokens[0].value)
     total = Fraction(0)
-    above = _LARGEST * 10  # the scale of the last group
+    above = 10 * _LARGEST  # the scale of the last group
     group: dict[str, Fraction] = {}  # hundreds, tens, unit, or digits
     for place, token in enumerate(tokens):
         kind, value, joined = token.kind, token.value, token.joined
@@ -275,7 +287,7 @@ def _cardinal(tokens: Sequence[_Token]) -> Fraction | None:
             group["tens"] = Fraction(10)
             continue
         if kind == "hundred" and not joined and set(group) in ({"unit"}, {"digits"}):
-            group = {"hundreds": sum(group.values()) * 100}
+            group = {"hundreds": 100 * sum(group.values(), Fraction())}
             continue
         if place and not joined:
             return None
@@ -292,14 +304,12 @@ def _cardinal(tokens: Sequence[_Token]) -> Fraction | None:
                 group["hundreds"] = Fraction(value)
             case "digits" if not group and value < above:
                 group["digits"] = value
-            case "scale" if not group and value < above:
-                total, above = total + value, value
-            case "two_scale" if not group and value < above:
-                total, above = total + 2 * value, value
+            # مئة ألف وألف: the same scale once more, after hundreds of it.
+            case "scale" | "two_scale" if not group and (value < above or value == above <= total / 100):
+                total, above = total + value * (2 if kind == "two_scale" else 1), value
             case _:
                 return None
-    value = total + sum(group.values())
-    return value if value else None
+    return total + sum(group.values())
 
 
 def _ordinal(tokens: Sequence[_Token]) -> int | None:
@@ -321,7 +331,7 @@ def _vague(tokens: Sequence[_Token]) -> tuple[Fraction, Fraction] | None:
     if any(token.kind == "odd" for token in tokens):
         # نيف وعشرون and عشرون ونيف: a round number and less than its last place more.
         value = _cardinal([token for token in tokens if token.kind != "odd"])
-        if value is None or value.denominator != 1 or value % 10:
+        if not value or value.denominator != 1 or value % 10:
             return None
         place = 10
         while value % (place * 10) == 0:
@@ -331,15 +341,13 @@ def _vague(tokens: Sequence[_Token]) -> tuple[Fraction, Fraction] | None:
         low, high = first.value
         if not rest:
             return Fraction(low), Fraction(high)
-        step = rest[0]
-        if step.joined or step.kind == "ten":  # بضع وعشرون, بضعة عشر
-            added = _cardinal(rest) if rest[0].kind in {"tens", "ten"} and len(rest) == 1 else None
-            return None if added is None else (added + low, added + high)
-        width = {"vague": lambda: step.value[2], "scales": lambda: step.value}.get(step.kind)
-        if width is None:
+        step = rest.pop(0)
+        if step.kind in {"ten", "tens"} and not rest:  # بضعة عشر, بضع وعشرون
+            return Fraction(step.value + low), Fraction(step.value + high)
+        if step.joined or step.kind not in {"vague", "scales"}:
             return None
-        bounds = (Fraction(low * width()), Fraction((high + 1) * width() - 1))
-        rest = rest[1:]
+        width = step.value[2] if step.kind == "vague" else step.value
+        bounds = Fraction(low * width), Fraction((high + 1) * width - 1)
     elif first.kind == "vague":
         bounds = Fraction(first.value[0]), Fraction(first.value[1])
     elif first.kind == "scales":
@@ -353,8 +361,8 @@ def _vague(tokens: Sequence[_Token]) -> tuple[Fraction, Fraction] | None:
     return bounds
 
 
-def _range(tokens: Sequence[_Token], between: bool) -> tuple[Fraction, Fraction] | None:
-    """The two ends: parted by a dash or a word, by و after بين, or by و between digits that make no one number."""
+def _range(tokens: Sequence[_Token]) -> tuple[Fraction, Fraction] | None:
+    """The two ends: parted by a dash or a word, or by و where the two make no one number or بين stands before."""
     marks = [i for i, token in enumerate(tokens) if token.kind == "mark"]
     if len(marks) == 1:
         ends = _ends(tokens[: marks[0]], tokens[marks[0] + 1 :])
@@ -363,8 +371,6 @@ def _range(tokens: Sequence[_Token], between: bool) -> tuple[Fraction, Fraction]
         return ends
     if marks:
         raise _UnreadError("not_one_number")
-    if not between and _cardinal(tokens) is not None:
-        return None
     for i in range(1, len(tokens)):
         if tokens[i].joined:
             ends = _ends(tokens[:i], tokens[i:], strict=False)
@@ -373,9 +379,7 @@ def _range(tokens: Sequence[_Token], between: bool) -> tuple[Fraction, Fraction]
     return None
 
 
-def _ends(
-    first: Sequence[_Token], second: Sequence[_Token], strict: bool = True
-) -> tuple[Fraction, Fraction] | None:
+def _ends(first: Sequence[_Token], second: Sequence[_Token], strict: bool = True) -> tuple[Fraction, Fraction] | None:
     """Both ends as values; a scale on the second holds for the first where that alone makes sense (3 أو 4 آلاف)."""
     if not first or not second:
         return None
