@@ -39,6 +39,8 @@ from marsad.facts.intervals import (
 
 # A day this little after the report is no reason to look a year back: clocks differ, and posts are dated late.
 _SLACK = timedelta(days=1)
+# A date with its weekday may be an announcement, this long ahead.
+_NEAR = timedelta(days=60)
 
 
 class UnreadableError(Exception):
@@ -282,7 +284,7 @@ def _split(tokens: list[Token]) -> list[list[Token]]:
             parts[-1][-1].half = True
             i += 3 if ahead[1:2] == parts[-1][-1].code else 2
             continue
-        if token.code in "-&/:":
+        if token.code in ">&-/:":
             parts.append([])
         elif token.code == "W" and parts[-1] and parts[-1][-1].code == "W":
             parts.append([token])  # ليل السبت الأحد
@@ -312,6 +314,9 @@ def _share(parts: list[list[Token]]) -> None:
             tail = next((j for j, token in enumerate(after) if token.code in _CONTAINER), None)
             if tail is not None and _codes(after[tail:])[:1] not in "wyY":
                 part += [replace(token, shared=True) for token in after[tail:]]
+    for earlier, part in pairwise(parts):
+        if part[-1].code == "y" and part[-1].modifier == "same" and earlier[-1].code == "Y":
+            part[-1] = replace(earlier[-1])  # آذار 2018 وحتى تموز من العام نفسه
     years = [_YEAR.search(_codes(part)) for part in parts]
     for i, part in enumerate(parts):
         if years[i] is None and regex.search("[MZVK]e?$|[QO]O$|E$", _codes(part)):
@@ -406,7 +411,7 @@ def _weekday(token: Token, anchor: Anchor) -> date:
     back = (bound.weekday() - token.value) % 7
     if token.modifier in ("future", "next") or (anchor.future and not token.modifier and anchor.bound is None):
         return bound + timedelta(days=7 - back)
-    if token.modifier in ("past", "last") and anchor.bound is None:
+    if token.modifier in ("past", "last", "previous") and anchor.bound is None:
         back = back or 7
     return bound - timedelta(days=back)
 
@@ -464,7 +469,7 @@ def _counted(tokens: Sequence[Token], anchor: Anchor) -> Interval | None:
                 return _period(anchor)
             raise UnreadableError("vague_number")
         number = noun.value
-    if unit == "day" and noun.value == 1 and noun.modifier in ("same", "next") and not way:
+    if unit == "day" and noun.value == 1 and noun.modifier in ("same", "next", "previous") and not way:
         return None
     count, unit = _smaller_unit(number, unit, tokens[match.start("fraction")].value if match["fraction"] else 0, noun)
     if way == "J":
@@ -472,7 +477,9 @@ def _counted(tokens: Sequence[Token], anchor: Anchor) -> Interval | None:
     if way is None and not noun.modifier:
         way = {"before": "B", "after": "R", "since": "since"}.get(anchor.lead)
     elif way is None:
-        way = {"past": "since", "last": "since", "future": "until", "next": "until"}.get(noun.modifier)
+        way = {"past": "since", "last": "since", "previous": "since", "future": "until", "next": "until"}.get(
+            noun.modifier
+        )
     match way:
         case "B":
             return _moved(anchor.need_told(), -count, unit)
@@ -526,7 +533,7 @@ def _period(anchor: Anchor) -> Interval:
 # Calendar dates: a selector in a container
 
 _CALENDAR = regex.compile(
-    r"(?P<pick>a?[NO]|Oa|E|[wamy]O|aNO|QO)?"
+    r"(?P<pick>a?[NO]|Oa|E|[wamy]O|[am]NO|QO)?"
     r"(?P<head>mM|M|mN|m(?!O)|V|Z|Kc?|I|w(?!O)|k|cO?|G|a(?!O))?"
     r"(?P<year>yY|yN|y(?!O)|Y)?(?P<era>e)?"
 )
@@ -568,7 +575,7 @@ def _calendar(tokens: Sequence[Token], weekday: Token | None, anchor: Anchor) ->
             named = Token("M", ("gregorian", noun.value, "number"))
             return _in_some_year(named, "gregorian", year, modifier, select, bool(pick), weekday, anchor)
         case "m":
-            if year is not None and not pick and modifier not in ("same", "past", "future"):
+            if year is not None and not pick and modifier not in ("same", "past", "previous", "future"):
                 raise UnreadableError("not_understood")
             day = _move_by_modifier(modifier, "month", anchor)
             chosen = select(month_interval(year if year is not None else day.year, day.month))
@@ -600,9 +607,10 @@ def _calendar(tokens: Sequence[Token], weekday: Token | None, anchor: Anchor) ->
             period = _period(anchor)
             return period if year is None else _in_year(period, year)
         case _:  # اليوم ذاته, اليوم التالي
-            if modifier not in ("same", "next") or pick:
+            steps = {"previous": -1, "same": 0, "next": 1}
+            if modifier not in steps or pick:
                 raise UnreadableError("relative_to_undated_event")
-            return day_interval(anchor.need_last_day() + timedelta(days=modifier == "next"))
+            return day_interval(anchor.need_last_day() + timedelta(days=steps[modifier]))
 
 
 def _in_year(period: Interval, year: int) -> Interval:
@@ -628,6 +636,9 @@ def _select(pick: Sequence[Token], container: Interval) -> Interval:
         if container.grain != "year" or not 1 <= value <= 12:
             raise UnreadableError("impossible_date")
         chosen = month_interval(container.start.year, value)
+    elif codes == "mNO":
+        last = month_interval(container.start.year, numbers[0].value)
+        chosen = Interval(container.start, last.end, "month") if value == 1 and container.grain == "year" else None
     elif codes == "aNO":
         last = day_of(container, numbers[0].value)
         chosen = Interval(container.start, last.end, "day") if value == 1 else None
@@ -670,7 +681,9 @@ def _move_by_modifier(modifier: str, unit: str, anchor: Anchor) -> date:
     """A day in this, the last, the next, the same or the following week, month, year …"""
     if modifier in ("same", "next"):
         return shift(anchor.need_last().start, int(modifier == "next"), unit)
-    steps = {"past": -1, "last": -1, "future": 1}.get(modifier, 0)
+    if modifier == "previous" and anchor.report.last is not None:
+        return shift(anchor.report.last.start, -1, unit)
+    steps = {"past": -1, "last": -1, "previous": -1, "future": 1}.get(modifier, 0)
     # From the first of the month, so that the last day of a long month does not skip a short one.
     today = anchor.need_today()
     return shift(today if unit == "week" else today.replace(day=1), steps, unit)
@@ -685,7 +698,7 @@ def _season(season: str, modifier: str, year: int | None, anchor: Anchor) -> Int
     options = [season_interval(y, season) for y in range(today.year + 2, today.year - 3, -1)]
     if modifier == "future" or (anchor.future and not modifier):
         return next(option for option in reversed(options) if option.start > today)
-    if modifier in ("past", "last"):
+    if modifier in ("past", "last", "previous"):
         return next(option for option in options if option.end < today)
     return next(option for option in options if option.start <= today)
 
@@ -755,7 +768,8 @@ def _in_some_year(
     past = [option for option in options if (option.start if exact else option.end) < bound]
     sofar = [option for option in options if option.start <= bound]
     if weekday is not None and exact:
-        fits = [option for option in (*later[-1:], *sofar[:1]) if option.start.weekday() == weekday.value]
+        near = [option for option in later if anchor.future or option.start - bound <= _NEAR]
+        fits = [option for option in (*near[-1:], *sofar[:1]) if option.start.weekday() == weekday.value]
         if len(fits) != 1:
             raise UnreadableError("weekday_contradicts_date")
         return fits[0]
@@ -766,7 +780,7 @@ def _in_some_year(
         return min(options, key=lambda option: abs(option.start - bound))
     if future and later:
         return later[-1]
-    if modifier in ("past", "last") and past:
+    if modifier in ("past", "last", "previous") and past:
         return past[0]
     if exact and anchor.bound is None and later and later[-1].start - bound <= _SLACK:
         return later[-1]

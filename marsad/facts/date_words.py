@@ -23,8 +23,8 @@ class Token:
     - names: ``M`` month, ``W`` weekday, ``P`` part of day, ``Z`` season, ``K`` decade, ``V`` festival, ``e`` Hijri era
     - places: ``E`` beginning, middle or end of, ``U`` earlier in, ``I`` of it, ``G`` period
     - days: ``D`` counted from the report, ``L`` last night, ``s`` that day, ``n`` the next day
-    - relations: ``B`` before, ``R`` after, ``J`` before or after that, ``T`` o'clock, ``-`` to, ``&`` and,
-      ``=`` equals, ``/`` and ``:`` as written
+    - relations: ``B`` before, ``R`` after, ``J`` before or after that, ``T`` o'clock, ``>`` to, ``&`` and,
+      ``=`` equals, ``-``, ``/`` and ``:`` as written
     - others: ``x`` modifier, ``X`` modifier before its noun, ``!`` a reason to stop, ``?`` unknown
     """
 
@@ -116,7 +116,7 @@ def date_rules() -> DateRules:
     add(dates["first_of_month"], "O", 1)
     for code, name in (
         *(("U", "earlier"), ("s", "same_day"), ("n", "next_day"), ("I", "of_it"), ("B", "before"), ("R", "after")),
-        *(("G", "period"), ("-", "to"), ("&", "and"), ("=", "equals"), ("e", "hijri_era")),
+        *(("G", "period"), (">", "to"), ("&", "and"), ("=", "equals"), ("e", "hijri_era")),
     ):
         add(dates[name], code)
     for forms in (*dates["fillers"], dates["approximate"]):

@@ -93,7 +93,7 @@ def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue
         sentence = text.sentence(entities[place].start)
         before, words = text.words(entities[place].start, entities[place].end)
         try:
-            read = read_tokens(tokenize(words), _anchor(report, sentence, before))
+            read = read_tokens(tokenize(words), _anchor(report, sentence, before, words))
         except UnreadableError as reason:
             values[place] = DateValue(None, None, why=str(reason))
         except HijriRangeError:
@@ -134,10 +134,11 @@ def _joined(word: str) -> tuple[str, ...]:
     return (word, word[1:]) if word[0] in "وف" else (word,)
 
 
-def _anchor(report: Report, sentence: int, before: Sequence[str]) -> Anchor:
+def _anchor(report: Report, sentence: int, before: Sequence[str], words: Sequence[str]) -> Anchor:
     here = report.last_day if sentence == report.sentence else None
     told = here if report.reported else None
-    return Anchor(report, report.today, here, told, _is_future(before), _lead(before))
+    # A preposition taken into the span says the same as one before it.
+    return Anchor(report, report.today, here, told, _is_future(before), _lead(words[:1]) or _lead(before))
 
 
 def _lead(before: Sequence[str]) -> str:
