@@ -333,11 +333,13 @@ def _span(parts: list[list[Token]], anchor: Anchor, ordered: bool) -> Interval:
     """
     hull = _read_part(parts[-1], anchor)
     for part in reversed(parts[:-1]):
-        from_here = replace(anchor, bound=hull.start)
+        same_month = any(token.code == "M" and token.shared for token in part)
+        # 9 و7 آذار are of one month, so that the ninth may come after the seventh.
+        from_here = replace(anchor, bound=hull.start + timedelta(days=29 * same_month))
         read = _read_part(part, from_here)
-        shared = [token for token in part if token.code == "Y" and token.shared]
-        if read.start > hull.end and shared:
-            shared[0].value -= 1  # كانون الأول وشباط 2017
+        years = [token for token in part if token.code == "Y" and token.shared]
+        if read.start > hull.end and years and not same_month:
+            years[0].value -= 1  # كانون الأول وشباط 2017
             read = _read_part(part, from_here)
         if read.start > hull.end and ordered:
             raise UnreadableError("reversed_range")

@@ -51,14 +51,14 @@ class DateRules:
     fillers: frozenset[str]
     future_words: frozenset[str]
     future_verb: regex.Pattern[str]
-    no_future: tuple[str, ...]
+    no_future: frozenset[str]
     past_auxiliaries: frozenset[str]
     reporting: frozenset[str]
 
     def is_future(self, word: str) -> bool:
         """Whether a word puts its clause in the future."""
         return word in self.future_words or (
-            self.future_verb.fullmatch(word) is not None and not word.startswith(self.no_future)
+            self.future_verb.fullmatch(word) is not None and word not in self.no_future
         )
 
 
@@ -133,7 +133,7 @@ def date_rules() -> DateRules:
         fillers=frozenset(dates["punctuation"]),
         future_words=flat(future["words"]),
         future_verb=regex.compile(future["pattern"]),
-        no_future=tuple(flat(future["not"])),
+        no_future=flat(word for row in future["not"] for word in row),
         past_auxiliaries=flat(future["past"]),
         reporting=flat(dates["reporting"]),
     )
