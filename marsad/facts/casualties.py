@@ -702,14 +702,22 @@ class _Report:
         start, end = self.sentence[span.first]
         subject = self._is_subject(span, start)
         weak: Outcome | None = None
-        comma = False
+        comma = aside = False
         for i in range(span.last, min(end, span.last + _VERB_REACH)):
             cue = self.cues[i]
-            comma = comma or self.texts[i] in {"،", ","}
-            if _in_list(self.texts[i], "clause_breaks") or (comma and i in self.owner and not self._is_aside(i)):
-                break
-            if cue is None or i in self.owner:
+            if self.texts[i] in {"،", ","}:
+                comma, aside = True, False
+            if i in self.owner:
+                if comma and not self._is_aside(i):
+                    break
+                aside = True
                 continue
+            if _in_list(self.texts[i], "clause_breaks"):
+                break
+            if cue is None:
+                continue
+            if comma and aside:
+                break  # ستة مدنيين، بينهم رجل وابنه أصيبا: it speaks of those
             if cue.joined or self.texts[i - 1] == "و":
                 break
             if cue.role == "after":
