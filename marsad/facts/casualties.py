@@ -385,9 +385,11 @@ class _Report:
             total = self._listed_total(span, outcome, low)
         elif total is not None and self.found[total].outcome not in {outcome, "mixed", None}:
             # Another outcome than the total's: the part of another total, or of none unless the words say so.
-            marked = self._is_part_after(span) or self._is_one_of(span) or self._is_marked_part(index, span)
-            same = self._whole(index, span, low, outcome=outcome)
-            total, chained = (same if same is not None else total, True) if marked else (None, False)
+            if self._is_marked_part(index, span):
+                same = self._whole(index, span, low, outcome=outcome)
+                total = total if same is None else same
+            elif not (self._is_part_after(span) or self._is_one_of(span)):
+                total, chained = None, False
         value = CasualtyValue(
             outcome=outcome,
             group=self._group(index, span),
@@ -503,8 +505,9 @@ class _Report:
                 opened = True
             if _in_list(word, "clause_breaks"):
                 return False
-            if cue is not None and cue.role in {"verb", "form", "after"} and (cue.joined or i + 1 == span.first):
-                return False
+            if cue is not None and (cue.role in {"verb", "form", "after"} or (cue.role == "weak" and cue.joined)):
+                # A new clause, unless the part is told of at once: وأصيب من بينهم تسعة, ومنهم قُتل ثلاثة.
+                return i - 1 >= start and _in_list(self.texts[i - 1], "part_before")
         return opened and bool(index) and self.spans[index - 1].last == start
 
     def _is_joined(self, previous: _Span, span: _Span) -> bool:
@@ -521,7 +524,9 @@ class _Report:
     def _reaches(self, index: int, low: int) -> bool:
         """Whether the span's number is as large as a part of it."""
         value = self.found[index]
-        return value.low is None or value.high is None or value.high >= low
+        if value.low is None or value.high is None:
+            return value.low is None or value.low >= low
+        return value.high >= low
 
     def _whole(
         self, index: int, span: _Span, low: int, through: bool = False, outcome: Outcome | None = None
@@ -534,6 +539,8 @@ class _Report:
         for i in range(index - 1, max(-1, index - 1 - _TOTAL_REACH), -1):
             other = self.spans[i]
             if other.first == other.last or self.paragraph[other.first] < paragraph:
+                return None
+            if outcome is not None and other.first < self.sentence[span.first][0]:
                 return None
             if outcome is not None and self.found[i].outcome != outcome:
                 continue
@@ -670,7 +677,8 @@ class _Report:
             if i in self.owner or self.texts[i] in {"،", ",", ":", "(", ")", "-", "–"}:
                 return None
             cue = self.cues[i]
-            if (cue is not None and cue.joined) or _in_list(self.texts[i], "were"):
+            word = self.texts[i]
+            if (cue is not None and cue.joined) or word in _group_rules().ends or _in_list(word, "were"):
                 return None
             if cue is not None and (cue.role == "noun" or (cue.role in _GOVERNING and self.texts[i - 1] in _CASES)):
                 return self._counted_pair(i, end)
@@ -694,14 +702,22 @@ class _Report:
         start, end = self.sentence[span.first]
         subject = self._is_subject(span, start)
         weak: Outcome | None = None
-        comma = False
+        comma = aside = False
         for i in range(span.last, min(end, span.last + _VERB_REACH)):
             cue = self.cues[i]
-            comma = comma or self.texts[i] in {"،", ","}
-            if _in_list(self.texts[i], "clause_breaks") or (comma and i in self.owner):
-                break
-            if cue is None or i in self.owner:
+            if self.texts[i] in {"،", ","}:
+                comma, aside = True, False
+            if i in self.owner:
+                if comma and not self._is_aside(i):
+                    break
+                aside = True
                 continue
+            if _in_list(self.texts[i], "clause_breaks"):
+                break
+            if cue is None:
+                continue
+            if comma and aside:
+                break  # ستة مدنيين، بينهم رجل وابنه أصيبا: it speaks of those
             if cue.joined or self.texts[i - 1] == "و":
                 break
             if cue.role == "after":
@@ -713,6 +729,11 @@ class _Report:
             if cue.role in {"weak", "noun"} and subject and weak is None:
                 weak = cue.outcome
         return weak
+
+    def _is_aside(self, i: int) -> bool:
+        """Whether the number at word ``i`` only tells of a part: ستة منهم أطفال."""
+        span = self.spans[self.owner[i]]
+        return self._is_part_after(span) or self._is_one_of(span) or _in_list(self.texts[span.first - 1], "part_before")
 
     def _is_subject(self, span: _Span, start: int) -> bool:
         i = span.first - 1
@@ -801,10 +822,8 @@ class _Report:
                     word[0] == "و" and word not in rules.words
                 ):
                     break
-                if _in_list(word, "others") and best is None:
-                    return self.found[index - 1].group if index else None
-            elif _in_list(word, "others"):
-                return self.found[index - 1].group if index else None
+            if _in_list(word, "others") and best is None:
+                return self._group_of_total(index)
             found = _group(word)
             for stem in stems(word):
                 for phrase, rank, group in rules.phrases.get(stem, ()):
@@ -813,6 +832,13 @@ class _Report:
             if found is not None and (best is None or found < best):
                 best = found
         return best[1] if best else None
+
+    def _group_of_total(self, index: int) -> str | None:
+        """The group of the last number before that is no part of a breakdown: خمسة آخرون are such as those."""
+        for i in range(index - 1, max(-1, index - 1 - _TOTAL_REACH), -1):
+            if not self.chained[i]:
+                return self.found[i].group
+        return None
 
 
 # «5 حالات وفاة» counts what the verbal noun says.
