@@ -26,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 from marsad.annotations.jsonl import read_documents
 from marsad.config import Config, load_config
 from marsad.errors import MarsadError
+from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import score_documents
 from marsad.modeling.embedded import build_encoder
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
@@ -98,7 +99,8 @@ def run_peer(config: Config, folder: Path) -> dict[str, float]:
         )
         for words, windows in zip(splits[1].words, splits[1].windows, strict=True)
     ]
-    f1 = score_documents(splits[1].documents, predicted, config.label_set, config.text).overall.f1
+    judged = judge_documents(splits[1].documents, predicted, splits[1].words)
+    f1 = score_documents(judged, config.label_set).overall.f1
     return {
         "tokens": splits[0].tokens * config.training.epochs,
         "seconds": clock.seconds,

@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|agreement``."""
+"""The commands: ``marsad train|evaluate|predict|audit|import|export|agreement``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from pathlib import Path
 from marsad import __version__
 from marsad.errors import MarsadError
 
+_FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given."""
+    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given, 3 a check failed."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.
@@ -69,10 +71,40 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
     train.set_defaults(run=_train)
 
-    evaluate = commands.add_parser("evaluate", help="score a model on annotated reports")
-    evaluate.add_argument("model", type=Path, help="a model folder")
-    evaluate.add_argument("files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines)")
-    evaluate.add_argument("--output", type=Path, help="folder for report.json")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a model, or predictions made elsewhere, on annotated reports",
+        usage="marsad evaluate [options] MODEL FILE …\n       marsad evaluate [options] --predictions FILE FILE …",
+    )
+    evaluate.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="MODEL FILE",
+        help="a model folder (none with --predictions), then annotated reports: JSON Lines, or CoNLL columns (.conll)",
+    )
+    evaluate.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="judge this file, as `marsad predict` writes it, or CoNLL columns",
+    )
+    evaluate.add_argument(
+        "--baseline", type=Path, metavar="MODEL_OR_FILE", help="a model folder or predictions to compare with"
+    )
+    evaluate.add_argument(
+        "--gate", type=Path, metavar="FILE", help="what must be reached (YAML); exit with 3 where it is not"
+    )
+    evaluate.add_argument(
+        "--train",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="what the system was trained on, to tell unseen mentions (again for each file); a model's own by default",
+    )
+    evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
+    evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
+    evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="find the entities of reports")
@@ -98,6 +130,35 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--output", type=Path, help="folder for audit.json")
     audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
     audit.set_defaults(run=_audit)
+
+    take = commands.add_parser("import", help="reports from the export of an annotation tool")
+    take.add_argument("format", metavar="FORMAT", help=_FORMATS)
+    take.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders of the tool's export")
+    take.add_argument("--output", type=Path, required=True, help="file of reports to write (JSON Lines)")
+    take.add_argument(
+        "--labels", type=Path, metavar="YAML", help="the tool's labels and ours: `PER: ACTOR`, `MISC: null`"
+    )
+    take.add_argument("--encoding", default="utf-8", help="of text files (default utf-8)")
+    take.add_argument(
+        "--overlaps", choices=("reject", "longest"), default="reject", help="reports with spans that overlap"
+    )
+    take.add_argument(
+        "--unannotated", choices=("leave", "empty"), default="leave", help="leave out, or take as without entities"
+    )
+    take.add_argument(
+        "--offsets",
+        choices=("auto", "codepoints", "utf16", "graphemes"),
+        default="auto",
+        help="what doccano's offsets count",
+    )
+    take.add_argument("--report", type=Path, metavar="JSON", help="file for the counts and all that was changed")
+    take.set_defaults(run=_import)
+
+    give = commands.add_parser("export", help="reports for an annotation tool")
+    give.add_argument("format", metavar="FORMAT", help=_FORMATS)
+    give.add_argument("files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines)")
+    give.add_argument("--output", type=Path, required=True, help="file or new folder to write")
+    give.set_defaults(run=_export)
 
     agreement = commands.add_parser("agreement", help="compare two annotations of the same reports")
     agreement.add_argument("first", type=Path, help="a file of annotated reports, or a folder of them")
@@ -144,14 +205,27 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     if options.output is not None and options.output.exists() and not options.output.is_dir():
         raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
+    model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
+    if not files:
+        raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
     _quiet_transformers()
     from marsad.evaluation.evaluate import evaluate
 
-    evaluation = evaluate(options.model, options.files)
+    evaluation = evaluate(
+        model,
+        files,
+        predictions=options.predictions,
+        baseline=options.baseline,
+        gate=options.gate,
+        train=options.train,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
     print(evaluation.table())
     if options.output is not None:
-        print(f"report: {evaluation.write(options.output)}")
-    return 0
+        folder = evaluation.write(options.output)
+        print(f"reports: {folder}/report.html, report.md, report.json")
+    return 0 if evaluation.passed else 3
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -172,6 +246,37 @@ def _audit(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
     return 3 if options.strict and audit.errors else 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from marsad.annotations.formats.importing import import_files
+    from marsad.files import write_report
+
+    result = import_files(
+        options.format,
+        options.paths,
+        options.output,
+        options.labels,
+        options.encoding,
+        options.overlaps,
+        options.unannotated,
+        options.offsets,
+    )
+    print(result.table())
+    if options.report is not None:
+        print(f"report: {write_report(options.report, result.record())}")
+    print(f"{result.imported} reports: {options.output}")
+    if result.rejected:
+        print(f"{result.rejected.total()} rejected: {result.rejects}")
+    return result.exit_code
+
+
+def _export(options: argparse.Namespace) -> int:
+    from marsad.annotations.formats.importing import export_files
+
+    count = export_files(options.format, options.files, options.output)
+    print(f"{count} reports: {options.output}")
+    return 0
 
 
 def _agreement(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -91,6 +91,37 @@ class TrainingConfig(_Section):
     """Steps between two lines of the training log."""
 
 
+class CalibrationConfig(_Section):
+    """What is fitted on dev once the network is trained, so that probabilities mean what they say."""
+
+    temperature: bool = True
+    """Whether to divide the network's scores by a temperature fitted on dev; it changes probabilities, no entities."""
+    thresholds: Literal["none", "f1", "precision"] = "none"
+    """Drop entities less probable than their type's threshold, chosen on dev for its F1 or for a wanted precision."""
+    precision: float | dict[str, float] | None = None
+    """The precision wanted of every type, or of the types named; for `thresholds: precision` alone."""
+
+    @model_validator(mode="after")
+    def _precision_fits(self) -> CalibrationConfig:
+        if self.thresholds != "precision":
+            if self.precision is not None:
+                raise ValueError(
+                    f"precision is given, but thresholds is {self.thresholds!r}; set thresholds: precision"
+                )
+            return self
+        if self.precision is None or self.precision == {}:
+            raise ValueError("thresholds is 'precision', but no precision is given; set precision: 0.95, say")
+        wanted = self.precision if isinstance(self.precision, dict) else {"of every type": self.precision}
+        for name, value in wanted.items():
+            if not 0 < value <= 1:
+                raise ValueError(f"precision {name}: expected a share above 0, at most 1, got {value:g}")
+        return self
+
+    def wanted_precision(self, name: str) -> float | None:
+        """The precision wanted of an entity type; None where none is."""
+        return self.precision.get(name) if isinstance(self.precision, dict) else self.precision
+
+
 class Config(_Section):
     """A whole way of training, as one YAML file in `configs/`."""
 
@@ -105,6 +136,7 @@ class Config(_Section):
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
 
     @field_validator("output")
     @classmethod
@@ -119,6 +151,12 @@ class Config(_Section):
         for name in self.training.class_weights or {}:
             if name != "O" and name not in labels.types:
                 raise ValueError(f"training.class_weights names {name!r}, which is not in labels {list(labels.types)}")
+        if isinstance(self.calibration.precision, dict):
+            for name in self.calibration.precision:
+                if name not in labels.types:
+                    raise ValueError(
+                        f"calibration.precision names {name!r}, which is not in labels {list(labels.types)}"
+                    )
         return self
 
     @property
@@ -140,16 +178,17 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     values: dict[str, Any] = {}
     where = "the command line" if path is None else str(path)
     if path is not None:
-        values = _read_yaml(Path(path))
+        values = read_yaml(Path(path))
     for override in overrides:
         _apply_override(values, override)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise MarsadError(f"{where}: {_explain(error)}") from None
+        raise MarsadError(f"{where}: {explain_error(error)}") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file, empty where it holds none. Raises MarsadError as :func:`load_config`."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -187,16 +226,18 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     node[last] = value
 
 
-def _explain(error: ValidationError) -> str:
-    """The first complaint as one line, the others counted."""
+def explain_error(error: ValidationError, root: type[BaseModel] = Config) -> str:
+    """The first complaint of a model of YAML keys as one line, the others counted."""
     problems = error.errors()
     first = problems[0]
     location = [str(part) for part in first["loc"]]
     key = " ".join(".".join(location).split())
     if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(root, location[:-1])
         elsewhere = [
-            f"{section}.{location[-1]}" for section in _known_keys(()) if location[-1] in _known_keys([section])
+            f"{section}.{location[-1]}"
+            for section in _known_keys(root, ())
+            if location[-1] in _known_keys(root, [section])
         ]
         near = [
             ".".join([*location[:-1], name]) for name in difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
@@ -212,11 +253,12 @@ def _explain(error: ValidationError) -> str:
     return text + (f" (and {others} more)" if others else "")
 
 
-def _known_keys(sections: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Config
+def _known_keys(model: type[BaseModel], sections: Sequence[str]) -> list[str]:
     for section in sections:
         annotation = model.model_fields[section].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        models = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+        found = next((one for one in models if issubclass(one, BaseModel)), None)
+        if found is None:
             return []
-        model = annotation
+        model = found
     return list(model.model_fields)

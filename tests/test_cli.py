@@ -376,14 +376,21 @@ def test_evaluate_reports_what_it_prints(run: Run, folder: Path, tiny_model: Pat
     assert 0.9 < strict["by_type"]["ACTOR"]["f1"] <= 1
     assert list(strict["by_type"]) == ["ACTOR", "LOCATION", "DATE", "CASUALTY"]
     for name, row in [*strict["by_type"].items(), ("all (micro)", strict["overall"])]:
-        numbers = r"\s+".join([*(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), str(row["support"])])
-        assert re.search(rf"^{re.escape(name)}\s+{numbers}$", done.out, re.MULTILINE), name
+        numbers = r"\s+".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        counts = rf"{row['support']}\s+{row['predicted']}"
+        pattern = rf"^{re.escape(name)}\s+{numbers}\s+\d\.\d+ – \d\.\d+\s+{counts}$"
+        assert re.search(pattern, done.out, re.MULTILINE), name
     reports = [json.loads(line) for line in (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()]
     assert report["data"]["reports"] == len(reports) == 24
     assert strict["overall"]["support"] == sum(len(one["entities"]) for one in reports)
     fingerprint = json.loads((tiny_model / "marsad.json").read_text(encoding="utf-8"))["fingerprint"]
-    assert report["model"] == {"path": str(tiny_model), "fingerprint": fingerprint}
-    assert report["alignment"] == {"widened": [], "dropped": []}
+    assert report["system"] == {"kind": "model", "path": str(tiny_model), "fingerprint": fingerprint}
+    assert not any(report["alignment"].values())
+    assert len(report["documents"]) == 24
+    assert [row["epoch"] for row in report["history"]] == [1, 2, 3, 4]
+    seen = {one["group"]: one["why"] for one in report["slices_left_out"]}["seen in training"]
+    assert seen == "every entity is in 'seen'"
+    assert {path.name for path in (folder / "deep" / "er").iterdir()} == {"report.json", "report.md", "report.html"}
 
 
 def test_evaluate_is_right_on_a_file_of_its_own_predictions(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from marsad.documents import Entity
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import Tagger, load_tagger
+from marsad.modeling.decoding import Calibration
 from marsad.modeling.inference import find_entities
 from marsad.text.normalization import TextConfig
-from marsad.text.words import split_words
+from marsad.text.words import Words, split_words
+
+T = TypeVar("T")
 
 # Reports read together: enough for batches of like length, few enough to keep memory flat.
 _LOOKAHEAD_TEXTS = 64
@@ -77,6 +80,11 @@ class Recognizer:
         """SHA-256 of the model: equal fingerprints mean equal models."""
         return self._tagger.fingerprint
 
+    @property
+    def calibration(self) -> Calibration:
+        """The temperature and the thresholds that the model was saved with."""
+        return self._tagger.calibration
+
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """The entities of each text, in order.
 
@@ -88,23 +96,32 @@ class Recognizer:
         """As :meth:`predict`, lazily: 64 texts, or two million characters, are held at a time."""
         if isinstance(texts, str):
             raise MarsadError("expected a list of texts, got one string: put it into a list")
-        return self._stream(texts)
+        return self._stream(_check(text) for text in texts)
 
     def _stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        for chunk in _chunks(texts):
+        for chunk in _chunks(texts, len):
             documents = [split_words(text, self._tagger.text) for text in chunk]
             for text, entities in zip(chunk, find_entities(self._tagger, documents), strict=True):
                 yield Prediction(text, entities)
 
+    def stream_words(self, documents: Iterable[Words]) -> Iterator[tuple[Entity, ...]]:
+        """As :meth:`stream`, for texts that the caller has split into words himself, under :attr:`text_config`."""
+        for chunk in _chunks(documents, lambda words: words.words[-1].end if words.words else 0):
+            yield from find_entities(self._tagger, chunk)
 
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
+
+def _check(text: str) -> str:
+    if not isinstance(text, str):
+        raise MarsadError(f"a text is {type(text).__name__}, expected a string")
+    return text
+
+
+def _chunks(items: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
+    chunk: list[T] = []
     size = 0
-    for text in texts:
-        if not isinstance(text, str):
-            raise MarsadError(f"a text is {type(text).__name__}, expected a string")
-        chunk.append(text)
-        size += len(text)
+    for item in items:
+        chunk.append(item)
+        size += characters(item)
         if len(chunk) == _LOOKAHEAD_TEXTS or size >= _LOOKAHEAD_CHARS:
             yield chunk
             chunk, size = [], 0

@@ -22,11 +22,14 @@ from marsad.config import Config
 from marsad.errors import MarsadError
 from marsad.files import fingerprint_files, share_files, write_json
 from marsad.labels import LabelSet
+from marsad.modeling.decoding import UNCALIBRATED, Calibration
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
 from marsad.text.normalization import TextConfig
 
-FORMAT = 1
+FORMAT = 2
+# Models of format 1 have no calibration: temperature 1, no thresholds.
+_READABLE = (1, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ class ModelFiles:
         return self.folder / "config.yaml"
 
     @property
+    def calibration(self) -> Path:
+        """Temperature and thresholds, and how they were chosen."""
+        return self.folder / "calibration.json"
+
+    @property
     def metrics(self) -> Path:
         """Scores on the dev split, and the history of the run."""
         return self.folder / "metrics.json"
@@ -79,8 +87,8 @@ class ModelFiles:
 class Manifest:
     """What a model is: enough to tell whether two are the same and what made this one.
 
-    ``fingerprint`` hashes the weights, the tokenizer and the config together. ``precision`` is the arithmetic that the
-    training computed in (``bf16`` or ``fp32``); the weights are fp32.
+    ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
+    arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32.
     """
 
     format: int
@@ -102,6 +110,7 @@ class Tagger:
     labels: LabelSet
     text: TextConfig
     fingerprint: str
+    calibration: Calibration = UNCALIBRATED
 
 
 def save_artifacts(
@@ -113,21 +122,26 @@ def save_artifacts(
     metrics: Mapping[str, Any],
     card: str,
     precision: str,
+    calibration: Mapping[str, Any],
 ) -> Manifest:
-    """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`."""
+    """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`.
+
+    ``calibration`` is the record of ``calibration.FittedCalibration``.
+    """
     files = ModelFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
     network.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     share_files(folder)
     files.config.write_text(dump_config(config), encoding="utf-8")
+    write_json(files.calibration, calibration)
     write_json(files.metrics, metrics)
     files.card.write_text(card, encoding="utf-8")
     manifest = Manifest(
         format=FORMAT,
         name=config.name,
         labels=config.labels,
-        fingerprint=_model_fingerprint(files, config),
+        fingerprint=_model_fingerprint(files, FORMAT),
         data=data,
         code=code_fingerprint(),
         precision=precision,
@@ -142,16 +156,17 @@ def load_tagger(path: str | Path) -> Tagger:
     """Load a trained model for inference.
 
     Raises MarsadError when the path is no folder, no model of this project, an incomplete one, or one whose weights,
-    tokenizer or config are not those that its fingerprint was taken of.
+    tokenizer, config or calibration are not those that its fingerprint was taken of.
     """
     folder = Path(path)
     manifest, config = read_manifest(folder), read_saved_config(folder)
-    if manifest.fingerprint != _model_fingerprint(ModelFiles(folder), config):
+    if manifest.fingerprint != _model_fingerprint(ModelFiles(folder), manifest.format):
         raise MarsadError(f"{folder}: was edited or damaged after training (its fingerprint differs); copy it again")
     source = EncoderSource(str(folder), hub=False)
     encoder = load_tokenizer(source, config.model)
     network = load_network(source, config.model, config.label_set.tags, trained=True).eval()
-    return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint)
+    calibration = UNCALIBRATED if manifest.format == 1 else read_calibration(folder)
+    return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint, calibration)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -170,9 +185,10 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**(values | {"labels": tuple(values["labels"])}))
     except (ValueError, TypeError, KeyError):
         raise MarsadError(f"{files.manifest}: is damaged; train the model again") from None
-    if manifest.format != FORMAT:
-        raise MarsadError(f"{folder}: has the format {manifest.format}, this version of marsad reads {FORMAT}")
-    for path in (files.weights, files.tokenizer, files.config):
+    if manifest.format not in _READABLE:
+        readable = " and ".join(str(number) for number in _READABLE)
+        raise MarsadError(f"{folder}: has the format {manifest.format!r}, this version of marsad reads {readable}")
+    for path in _fingerprinted(files, manifest.format):
         if not path.is_file():
             raise MarsadError(f"{folder}: is incomplete (no {path.name}); copy it again or train it again")
     return manifest
@@ -185,6 +201,16 @@ def read_saved_config(folder: Path) -> Config:
         return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
         raise MarsadError(f"{path}: is damaged; train the model again") from None
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """The calibration beside the weights. Raises MarsadError when it is missing or damaged."""
+    path = ModelFiles(folder).calibration
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Calibration(float(values["temperature"]), values["thresholds"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise MarsadError(f"{path}: is damaged; copy the model again or train it again") from None
 
 
 def dump_config(config: Config) -> str:
@@ -200,8 +226,15 @@ def code_fingerprint() -> str:
     return fingerprint_files(sorted(root.rglob("*.py")))
 
 
-def _model_fingerprint(files: ModelFiles, config: Config) -> str:
-    # Name and place are no part of what a model does.
-    digest = hashlib.sha256(config.model_dump_json(exclude={"name", "output"}).encode("utf-8"))
-    digest.update(fingerprint_files([files.weights, files.tokenizer]).encode("ascii"))
+def _fingerprinted(files: ModelFiles, model_format: int) -> list[Path]:
+    """The files that make up what a model does."""
+    return [files.weights, files.tokenizer, files.config, *([files.calibration] if model_format > 1 else [])]
+
+
+def _model_fingerprint(files: ModelFiles, model_format: int) -> str:
+    # Name and place are no part of what a model does; a key that came after the model was saved is none either.
+    config = read_saved_config(files.folder).model_dump_json(exclude={"name", "output"}, exclude_unset=True)
+    digest = hashlib.sha256(config.encode("utf-8"))
+    contents = [path for path in _fingerprinted(files, model_format) if path != files.config]
+    digest.update(fingerprint_files(contents).encode("ascii"))
     return digest.hexdigest()

@@ -9,12 +9,15 @@ import yaml
 
 from marsad.config import Config
 from marsad.evaluation.scoring import StrictScores
+from marsad.modeling.calibration import FittedCalibration
 
 # What an encoder's name stands for elsewhere.
 _BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
 
 
-def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores) -> str:
+def model_card(
+    config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores, fitted: FittedCalibration
+) -> str:
     """A model card in Hugging Face form: YAML metadata with the dev scores, then prose and tables."""
     overall = dev.overall
     header = {
@@ -54,6 +57,7 @@ def model_card(config: Config, data: Mapping[str, Mapping[str, Any]], dev: Stric
         for name, split in data.items()
     )
     training = config.training
+    chosen = "\n".join(f"- {line}" for line in [*fitted.lines(), *fitted.shortfalls()])
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 
@@ -82,6 +86,12 @@ exact slices of the text given; `score` is the probability of the entity under t
 {table}
 
 The dev split chose the checkpoint, so these are somewhat flattering; judge the model on texts that it was not tuned on.
+
+## Probabilities
+
+Chosen on the dev split and kept in `calibration.json`; entities below their type's threshold are dropped.
+
+{chosen}
 
 ## Data
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,31 @@ FloatArray = NDArray[np.float32]
 
 # Log-probabilities below this are read as this: products of a few of them stay above the smallest double, so
 # that no word's valid tags all come to zero.
-_LEAST = -300.0
+LEAST_LOG_PROB = -300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model's scores become the probabilities of entities, and how probable an entity must be.
+
+    Scores (logits) are divided by ``temperature``: above 1 the model is less sure than it was, below 1 surer.
+    An entity whose probability is less than its type's entry in ``thresholds`` is dropped; types without one have none.
+
+    Raises ValueError when the temperature is no finite positive number or a threshold lies outside [0, 1].
+    """
+
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"temperature is {self.temperature!r}, expected a finite number above 0")
+        for name, threshold in self.thresholds.items():
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"threshold of {name} is {threshold!r}, expected a probability in [0, 1]")
+
+
+UNCALIBRATED = Calibration()
 
 
 def decode_windows(windows: Sequence[Window], scores: Sequence[FloatArray], length: int) -> FloatArray:
@@ -33,7 +59,10 @@ def decode_windows(windows: Sequence[Window], scores: Sequence[FloatArray], leng
 
 
 def decode_spans(
-    scores: FloatArray, paragraphs: Sequence[tuple[int, int]], labels: LabelSet
+    scores: FloatArray,
+    paragraphs: Sequence[tuple[int, int]],
+    labels: LabelSet,
+    calibration: Calibration = UNCALIBRATED,
 ) -> tuple[list[WordSpan], list[float]]:
     """The best valid spans of a document and the probability of each.
 
@@ -41,6 +70,9 @@ def decode_spans(
     line. The tag sequence is the most probable valid one (Viterbi under the IOB2 constraints). A span's
     probability is its posterior under the same constrained distribution, by forward-backward: the
     probability that exactly this span is an entity of this type.
+
+    The temperature of ``calibration`` changes the probabilities alone: it divides the score of every sequence alike, so
+    the best one stays the best. Spans below their type's threshold are left out.
     """
     spans: list[WordSpan] = []
     probabilities: list[float] = []
@@ -50,8 +82,12 @@ def decode_spans(
         found = decode_tags([labels.tags[tag] for tag in path])
         if not found:
             continue
-        probabilities.extend(span_posteriors(log_probs, found, labels))
-        spans.extend(WordSpan(start + span.first, start + span.last, span.label) for span in found)
+        if calibration.temperature != 1.0:
+            log_probs = log_softmax(scores[start:end] / calibration.temperature)
+        for span, probability in zip(found, span_posteriors(log_probs, found, labels), strict=True):
+            if probability >= calibration.thresholds.get(span.label, 0.0):
+                spans.append(WordSpan(start + span.first, start + span.last, span.label))
+                probabilities.append(probability)
     return spans, probabilities
 
 
@@ -86,7 +122,7 @@ def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], l
 
     Forward-backward with each step scaled to sum to one; the scales cancel in the ratio.
     """
-    probs = np.exp(np.maximum(log_probs, _LEAST))
+    probs = np.exp(np.maximum(log_probs, LEAST_LOG_PROB))
     allowed = labels.transitions.astype(np.float64)
     length = len(probs)
     forward = np.empty_like(probs)

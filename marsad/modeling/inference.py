@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from marsad.documents import Entity
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import Tagger
-from marsad.modeling.decoding import FloatArray, decode_spans, decode_windows
+from marsad.modeling.decoding import UNCALIBRATED, Calibration, FloatArray, decode_spans, decode_windows
 from marsad.modeling.encoding import EncodedWindow
 from marsad.modeling.tagging import word_spans_to_entities
 from marsad.text.words import Words
@@ -26,12 +26,20 @@ TOKENS_PER_BATCH = (2048, 32768)
 
 def find_entities(tagger: Tagger, documents: Sequence[Words]) -> list[tuple[Entity, ...]]:
     """The entities of each document, read together in batches of like length."""
+    return [
+        decode_words(words, scores, tagger.labels, tagger.calibration)
+        for words, scores in zip(documents, score_words(tagger, documents), strict=True)
+    ]
+
+
+def score_words(tagger: Tagger, documents: Sequence[Words]) -> list[FloatArray]:
+    """Tag scores (logits) of every word of each document, [words, tags]: the network's whole part."""
     encoded = [tagger.encoder.encode_document(words) for words in documents]
     windows = [window for document in encoded for window in document]
     device = tagger.network.device.type
     scores = iter(score_windows(tagger.network, windows, tagger.encoder.pad_id, TOKENS_PER_BATCH[device != "cpu"]))
     return [
-        decode_document(words, document, list(islice(scores, len(document))), tagger.labels)
+        decode_windows([one.window for one in document], list(islice(scores, len(document))), len(words))
         for words, document in zip(documents, encoded, strict=True)
     ]
 
@@ -77,8 +85,12 @@ def decode_document(
     words: Words, windows: Sequence[EncodedWindow], scores: Sequence[FloatArray], labels: LabelSet
 ) -> tuple[Entity, ...]:
     """The entities of one document from the scores of its windows, with offsets in its original text."""
-    if not len(words):
-        return ()
-    merged = decode_windows([encoded.window for encoded in windows], scores, len(words))
-    spans, probabilities = decode_spans(merged, words.paragraphs, labels)
+    return decode_words(words, decode_windows([encoded.window for encoded in windows], scores, len(words)), labels)
+
+
+def decode_words(
+    words: Words, scores: FloatArray, labels: LabelSet, calibration: Calibration = UNCALIBRATED
+) -> tuple[Entity, ...]:
+    """The entities of one document from the scores of its words, [words, tags], with offsets in its original text."""
+    spans, probabilities = decode_spans(scores, words.paragraphs, labels, calibration)
     return tuple(word_spans_to_entities(spans, probabilities, words))

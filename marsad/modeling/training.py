@@ -38,6 +38,7 @@ from marsad.annotations.jsonl import read_documents
 from marsad.config import Config
 from marsad.documents import Document
 from marsad.errors import MarsadError
+from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, StrictScores, score_documents
 from marsad.files import fingerprint_files, write_json
 from marsad.labels import LabelSet
@@ -48,10 +49,11 @@ from marsad.modeling.artifacts import (
     read_saved_config,
     save_artifacts,
 )
+from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
 from marsad.modeling.encoders import find_encoder, load_network, load_tokenizer
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
-from marsad.modeling.inference import decode_document, find_entities
+from marsad.modeling.inference import decode_document, decode_words, score_words
 from marsad.modeling.progress import ProgressCallback
 from marsad.modeling.tagging import align_entities, log_problems, tag_ids
 from marsad.text.normalization import TextConfig
@@ -148,17 +150,29 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
 
     tagger = Tagger(network.eval(), encoder, config.label_set, config.text, fingerprint="")
-    dev = score_split(tagger, splits["dev"])
+    # In fp32, as inference computes: what is served is what was calibrated and scored.
+    dev_scores = score_words(tagger, splits["dev"].words)
+    fitted = fit_calibration(dev_documents, splits["dev"].words, dev_scores, config.label_set, config.calibration)
+    predicted = [
+        decode_words(words, scores, config.label_set, fitted.calibration)
+        for words, scores in zip(splits["dev"].words, dev_scores, strict=True)
+    ]
+    judged = judge_documents(dev_documents, predicted, splits["dev"].words)
+    dev = score_documents(judged, config.label_set)
     if state.is_main_process:
+        for line in fitted.lines():
+            logger.info("calibration: %s", line)
+        for line in fitted.shortfalls():
+            logger.warning("calibration: %s", line)
         counts = {name: run["data"][name] | split.record() for name, split in splits.items()}
-        metrics = {"dev": {"strict": dev.record()}, "history": history}
+        metrics = {"dev": {"strict": dev.record()}, "calibration": fitted.record(), "history": history}
         whole = ModelFiles(work / "model")
         shutil.rmtree(whole.folder, ignore_errors=True)
         whole.folder.mkdir()
         shutil.copytree(work / "logs", whole.logs)
-        card = model_card(config, counts, dev)
+        card = model_card(config, counts, dev, fitted)
         precision = "bf16" if uses_bf16(config.training.precision) else "fp32"
-        save_artifacts(whole.folder, network, encoder, config, counts, metrics, card, precision)
+        save_artifacts(whole.folder, network, encoder, config, counts, metrics, card, precision, fitted.record())
         _move_into_place(work, config.output_folder)
     state.wait_for_everyone()
     return TrainingResult(config.output_folder, dev)
@@ -561,14 +575,10 @@ def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPredictio
         for words, windows in zip(split.words, split.windows, strict=True):
             scores = [next(rows)[window.first_tokens].astype(np.float32) for window in windows]
             predicted.append(decode_document(words, windows, scores, config.label_set))
-        scores_by_type = score_documents(split.documents, predicted, config.label_set, config.text)
+        judged = judge_documents(split.documents, predicted, split.words)
+        scores_by_type = score_documents(judged, config.label_set)
         return {"f1": scores_by_type.overall.f1} | {
             f"f1_{name}": counts.f1 for name, counts in scores_by_type.by_type.items()
         }
 
     return metrics
-
-
-def score_split(tagger: Tagger, split: EncodedSplit) -> StrictScores:
-    """Strict scores of a split, in fp32, as ``evaluate.py`` would give them."""
-    return score_documents(split.documents, find_entities(tagger, split.words), tagger.labels, tagger.text)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from marsad.text.words import Words
 
-# Cutting inside a paragraph, a window rather ends after one of these.
-_SENTENCE_ENDS = frozenset(".!?؟؛…")
+# Words that end a sentence: cutting inside a paragraph, a window rather ends after one of these.
+SENTENCE_ENDS = frozenset(".!?؟؛…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _cut_paragraph(
 def _sentence_end(words: Words, after: int, last: int) -> int:
     """The last word index in ``(after, last]`` that follows a sentence end, else ``last``."""
     for index in range(last, after, -1):
-        if words.words[index - 1].text in _SENTENCE_ENDS:
+        if words.words[index - 1].text in SENTENCE_ENDS:
             return index
     return last
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from marsad import Entity, Recognizer
 from marsad.batch.recognizer import Prediction
 from marsad.errors import MarsadError
+from marsad.text.words import split_words
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,14 @@ def test_a_stream_is_lazy_and_keeps_the_order(recognizer: Recognizer) -> None:
     for number in range(600):
         assert next(stream).text == f"قتل {number} مدنيين"
     assert 600 <= taken <= 1200
+
+
+def test_words_split_by_the_caller_give_the_same_entities(recognizer: Recognizer) -> None:
+    texts = [report["text"] for report in synthetic_reports(70, seed=39)] + ["", "\n \n"]
+    words = (split_words(text, recognizer.text_config) for text in texts)
+    found = list(recognizer.stream_words(words))
+    assert found == [prediction.entities for prediction in recognizer.predict(texts)]
+    assert sum(map(len, found)) > 200
 
 
 def test_no_texts_no_predictions(recognizer: Recognizer) -> None:
