@@ -6,6 +6,7 @@ both. An entity that can't be put on a word is in no slice of entities, only in 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import regex
 from marsad.documents import Document
 from marsad.evaluation.judging import JudgedDocument
 from marsad.evaluation.resampling import Interval, percentile_interval, resample_counts
-from marsad.evaluation.scoring import CORRECT, GOLD, PREDICTED, Counts, IntArray, ratios
+from marsad.evaluation.scoring import PREDICTED, Counts, IntArray, ratios
 from marsad.labels import LabelSet
 from marsad.text.normalization import TATWEEL, TextConfig
 from marsad.text.windows import SENTENCE_ENDS
@@ -144,8 +145,9 @@ def collect_surfaces(texts: Sequence[tuple[Document, Words]]) -> Surfaces:
         vocabulary.update(word.text for word in words)
         for entity in document.entities:
             first, last = words_in_span(words.words, entity.start, entity.end)
-            openers.update((entity.label, word.text) for word in words.words[first : min(first + 1, last)])
-            members.update((entity.label, word.text) for word in words.words[first:last])
+            named = [(entity.label, word.text) for word in words.words[first:last]]
+            openers.update(named[:1])
+            members.update(named)
     return Surfaces(openers, members, vocabulary, {})
 
 
@@ -204,12 +206,12 @@ def _score(
 ) -> tuple[SliceScores, ...]:
     if not found:
         return ()
-    overall = np.stack([array.sum(axis=1) for _, array in found.values()], axis=1)
+    overall = np.stack([counts.sum(axis=1) for _, counts in found.values()], axis=1)
     drawn = ratios(resample_counts(overall, resamples, seed))["f1"]
     scores = []
-    for index, ((group, name), (what, array)) in enumerate(found.items()):
-        reports = int(array[:, :, PREDICTED:].any(axis=(1, 2)).sum())
-        rows = array.sum(axis=0).tolist()
+    for index, ((group, name), (what, counts)) in enumerate(found.items()):
+        reports = int(counts[:, :, PREDICTED:].any(axis=(1, 2)).sum())
+        rows = counts.sum(axis=0).tolist()
         by_type = {label: Counts(*row) for label, row in zip(labels.types, rows, strict=True)}
         scores.append(SliceScores(group, name, what, reports, by_type, percentile_interval(drawn[:, index])))
     return tuple(scores)
@@ -219,33 +221,36 @@ def _count_mentions(
     judged: Sequence[JudgedDocument], groups: Sequence[_Group], labels: LabelSet
 ) -> dict[tuple[str, str], IntArray]:
     """Counts of each slice and report, [reports, types, 3]."""
-    shape = len(judged), len(labels.types), 3
-    arrays = {(group.name, name): np.zeros(shape, dtype=np.int64) for group in groups for name in group.slices}
-    place = {name: index for index, name in enumerate(labels.types)}
+    names = [(group.name, name) for group in groups for name in group.slices]
+    shape = len(names), len(judged), len(labels.types), 3
+    place = {label: index for index, label in enumerate(labels.types)}
+    rows = {slice_: index * len(judged) for index, slice_ in enumerate(names)}
+    codes = array("q")  # of each entity in each of its slices, its place in an array of that shape
     for index, report in enumerate(judged):
-        counted: Counter[tuple[str, str, int, int]] = Counter()
-        for mention, columns in _mentions(report):
-            label = place[mention.label]
+        for mention, fate in _mentions(report):
+            column = place[mention.label] * 3 + fate
             for group in groups:
                 name = group.choose(mention)
                 if name is not None:
-                    for column in columns:
-                        counted[group.name, name, label, column] += 1
-        for (group_name, name, label, column), count in counted.items():
-            arrays[group_name, name][index, label, column] = count
-    return arrays
+                    codes.append((rows[group.name, name] + index) * 3 * len(place) + column)
+    fates = np.bincount(np.asarray(codes, dtype=np.int64), minlength=int(np.prod(shape))).reshape(shape)
+    right, missed, wrong = (fates[..., fate] for fate in (_RIGHT, _MISSED, _WRONG))
+    counts = np.stack([right, right + wrong, right + missed], axis=-1)
+    return dict(zip(names, counts, strict=True))
 
 
-def _mentions(report: JudgedDocument) -> Iterator[tuple[Mention, tuple[int, ...]]]:
-    """Each entity that stands on words, once, with the counts that it belongs to."""
+# What becomes of an entity: in gold and predicted, in gold alone, predicted alone.
+_RIGHT, _MISSED, _WRONG = range(3)
+
+
+def _mentions(report: JudgedDocument) -> Iterator[tuple[Mention, int]]:
+    """Each entity that stands on words, once, with what becomes of it."""
     sentences = _sentence_lengths(report.words)
     gold, predicted = set(report.gold.spans), set(report.predicted.spans)
     for span in gold | predicted:
-        columns: tuple[int, ...] = (GOLD,) if span in gold else (PREDICTED,)
-        if span in gold and span in predicted:
-            columns = (CORRECT, PREDICTED, GOLD)
+        fate = (_RIGHT if span in predicted else _MISSED) if span in gold else _WRONG
         sentence = sentences[span.first]
-        yield Mention(report.words, report.document.text, span.first, span.last, span.label, sentence), columns
+        yield Mention(report.words, report.document.text, span.first, span.last, span.label, sentence), fate
 
 
 def _sentence_lengths(words: Words) -> list[int]:
@@ -341,25 +346,18 @@ def _sentences() -> _Group:
 
 def _spelling() -> _Group:
     def choose(mention: Mention) -> str:
-        return "broken" if any(_is_broken(mention.text, word) for word in _letters(mention)) else "ordinary"
+        return "broken" if _has_broken_word(mention) else "ordinary"
 
-    def _letters(mention: Mention) -> Iterator[tuple[int, int]]:
-        for word in mention.words.words[mention.first : mention.last]:
-            if word.text[0].isalpha() and word.text != TATWEEL:
-                yield word.start, word.end
-
-    return _Group(
-        "anti-filter spelling",
-        {
-            "broken": "mentions with tatweel, blanks or marks inside a word",
-            "ordinary": "mentions without",
-        },
-        choose,
-    )
+    slices = {"broken": "mentions with tatweel, blanks or marks inside a word", "ordinary": "mentions without"}
+    return _Group("anti-filter spelling", slices, choose)
 
 
-def _is_broken(text: str, span: tuple[int, int]) -> bool:
-    return bool(_INNER_BREAK.search(_EDGE_TATWEEL.sub("", text[slice(*span)])))
+def _has_broken_word(mention: Mention) -> bool:
+    words = mention.words.words[mention.first : mention.last]
+    if TATWEEL not in mention.text[words[0].start : words[-1].end]:
+        return False  # no word is joined across a gap without one
+    written = [mention.text[word.start : word.end] for word in words if word.text[0].isalpha()]
+    return any(_INNER_BREAK.search(_EDGE_TATWEEL.sub("", word)) for word in written)
 
 
 def _diacritics() -> _Group:
