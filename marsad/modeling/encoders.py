@@ -156,7 +156,8 @@ def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Seq
                     new.bias[index] = head.bias[old[tag]]
     parent, _, last = name.rpartition(".")
     setattr(network.get_submodule(parent), last, new)
-    network.num_labels = network.config.num_labels = len(new_tags)
+    setattr(network, "num_labels", len(new_tags))  # noqa: B010 (a plain assignment, to mypy, is one of a module)
+    network.config.num_labels = len(new_tags)
     network.config.id2label = dict(enumerate(new_tags))
     network.config.label2id = {tag: index for index, tag in enumerate(new_tags)}
 

@@ -128,7 +128,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         model = config.model.model_copy(update={"encoder": start[1].model.encoder})
         config = config.model_copy(update={"model": model})
     encoder = load_tokenizer(source, config.model)
-    run = {
+    run: dict[str, Any] = {
         "init_from": None if start is None else {"path": source.location, "fingerprint": start[0].fingerprint},
         "config": config.model_dump(mode="json", exclude={"output"}),
         "data": {
