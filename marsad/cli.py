@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|import|export|agreement``."""
+"""The commands of ``marsad``, each a few lines around one call into the package."""
 
 from __future__ import annotations
 
@@ -107,6 +107,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
+    promote = commands.add_parser(
+        "promote", help="make a model the current one, if it passes the gate against the one that is"
+    )
+    promote.add_argument("model", type=Path, help="a model folder")
+    promote.add_argument("--current", type=Path, default=Path("models/current"), help="(models/current)")
+    promote.add_argument("--gate", type=Path, default=Path("configs/gate.yaml"), help="(configs/gate.yaml)")
+    promote.add_argument(
+        "--test", action="append", type=Path, metavar="FILE", help="the frozen test split (data/test.jsonl)"
+    )
+    promote.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
+    promote.set_defaults(run=_promote)
+
+    rollback = commands.add_parser(
+        "rollback", help="make the model current again that was so before the last promotion"
+    )
+    rollback.add_argument("--current", type=Path, default=Path("models/current"), help="(models/current)")
+    rollback.set_defaults(run=_rollback)
+
     predict = commands.add_parser("predict", help="find the entities of reports")
     predict.add_argument("model", type=Path, help="a model folder")
     predict.add_argument(
@@ -179,6 +197,11 @@ def _set_up_output() -> None:
     logging.getLogger("marsad").setLevel(logging.INFO if rank == "0" else logging.ERROR)
 
 
+def _check_folder(output: Path | None) -> None:
+    if output is not None and output.exists() and not output.is_dir():
+        raise MarsadError(f"{output}: is a file, expected a folder for the reports")
+
+
 def _quiet_transformers() -> None:
     # Its load reports and bars would drown ours; what matters of them we check and say ourselves.
     from transformers.utils import logging as transformers_logging
@@ -203,8 +226,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    if options.output is not None and options.output.exists() and not options.output.is_dir():
-        raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
+    _check_folder(options.output)
     model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
     if not files:
         raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
@@ -226,6 +248,33 @@ def _evaluate(options: argparse.Namespace) -> int:
         folder = evaluation.write(options.output)
         print(f"reports: {folder}/report.html, report.md, report.json")
     return 0 if evaluation.passed else 3
+
+
+def _promote(options: argparse.Namespace) -> int:
+    _check_folder(options.output)
+    _quiet_transformers()
+    from marsad.evaluation.promotion import promote
+
+    promotion = promote(options.model, options.test or [Path("data/test.jsonl")], options.current, options.gate)
+    print(promotion.evaluation.table())
+    if options.output is not None:
+        folder = promotion.evaluation.write(options.output)
+        print(f"reports: {folder}/report.html, report.md, report.json")
+    if promotion.unchecked is not None:
+        print(f"not checked whether it was trained on the test split: {promotion.unchecked}")
+    if not promotion.promoted:
+        print(f"not promoted; {options.current} stays as it is")
+        return 3
+    print(f"promoted: {options.current} is now {options.model}{' (the first)' if promotion.first else ''}")
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from marsad.evaluation.promotion import rollback
+
+    entry = rollback(options.current)
+    print(f"{options.current} is again the model {entry['model']['fingerprint'][:12]}")
+    return 0
 
 
 def _predict(options: argparse.Namespace) -> int:

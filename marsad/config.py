@@ -42,6 +42,9 @@ class ModelConfig(_Section):
 
     encoder: str = "embedded"
     """`embedded`, a local folder in Hugging Face form, or the name of a hub model (`org/name`)."""
+    init_from: Path | None = None
+    """Folder of a trained model to go on from: its encoder (whatever `encoder` says), its tokenizer, and the rows of
+    its head whose types are still there; null: a new head on the encoder."""
     max_tokens: int = Field(default=192, ge=16)
     """Largest window in sub-tokens, special tokens counted in."""
     overlap: int = Field(default=48, ge=0)
