@@ -6,7 +6,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,57 @@ def tiny_model(tiny_config: Path) -> Path:
     from marsad.modeling.training import train
 
     return train(load_config(tiny_config)).folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium. Without one its tests are skipped; MARSAD_REQUIRE_BROWSER=1 makes that a failure."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        why = "no Chromium on this machine (Debian: apt-get install chromium)"
+        if os.environ.get("MARSAD_REQUIRE_BROWSER") == "1":
+            pytest.fail(why)
+        pytest.skip(why)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found)
+        yield chromium
+        chromium.close()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page in the browser; the addresses that it asked for beside its own, those among them that its policy
+    stopped, and whatever the browser or a script complained of."""
+
+    page: Any
+    address: str
+    requests: list[str]
+    blocked: list[str]
+    complaints: list[str]
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Writes HTML to a file and opens it by file://; further arguments go to the browser's context."""
+    contexts = []
+
+    def open_page(html: str, name: str = "page.html", **options: Any) -> Opened:
+        path = tmp_path / name
+        path.write_text(html, encoding="utf-8")
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        opened = Opened(page, path.as_uri(), [], [], [])
+        page.on("request", lambda one: one.url != opened.address and opened.requests.append(one.url))
+        page.on("requestfailed", lambda one: one.failure == "csp" and opened.blocked.append(one.url))
+        page.on("console", lambda message: opened.complaints.append(message.text))
+        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (opened.complaints.append(dialog.message), dialog.dismiss()))
+        page.goto(opened.address)
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
