@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,6 +35,45 @@ def open_whole(path: Path) -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+@contextmanager
+def open_together(paths: Sequence[Path]) -> Iterator[list[TextIO]]:
+    """UTF-8 text files to write that take their places together when the block ends without an error.
+
+    Where one of them can't take its place, or the process is told to end in between, those before it get their old
+    content back.
+    """
+    paths = [path.resolve() for path in paths]
+    partials = [path.with_name(f".{path.name}.partial") for path in paths]
+    previous = [path.with_name(f".{path.name}.previous") for path in paths]
+    replaced: list[tuple[Path, Path]] = []
+    try:
+        with ExitStack() as stack:
+            files = [stack.enter_context(partial.open("w", encoding="utf-8", newline="\n")) for partial in partials]
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for path, old in zip(paths, previous, strict=True):
+            old.unlink(missing_ok=True)
+            if path.exists():
+                shutil.copy2(path, old)
+        try:
+            for path, partial, old in zip(paths, partials, previous, strict=True):
+                replaced.append((path, old))
+                partial.replace(path)
+        except BaseException:
+            for path, old in replaced:
+                if old.exists():
+                    old.replace(path)
+                else:
+                    path.unlink(missing_ok=True)
+            raise
+    finally:
+        for path in [*partials, *previous]:
+            with suppress(OSError):
+                path.unlink()
 
 
 def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:

@@ -106,9 +106,7 @@ def record_from_line(raw: bytes, where: str) -> dict[str, Any]:
     try:
         record = json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise MarsadError(
-            f"{where}: invalid UTF-8 at byte {error.start} of the line; save the file as UTF-8"
-        ) from None
+        raise MarsadError(f"{where}: invalid UTF-8 at byte {error.start} of the line; save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise MarsadError(f"{where}: not JSON ({error}); expected one object a line") from None
     if not isinstance(record, dict):
