@@ -38,7 +38,7 @@ def open_whole(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def open_together(paths: Sequence[Path]) -> Iterator[list[TextIO]]:
+def open_together(paths: Sequence[Path]) -> Iterator[Sequence[TextIO]]:
     """UTF-8 text files to write that take their places together when the block ends without an error.
 
     Where one of them can't take its place, or the process is told to end in between, those before it get their old

@@ -11,10 +11,10 @@ from typing import Any
 import regex
 
 from marsad.annotations.damaged import Problem, read_damaged
+from marsad.annotations.display import in_label_order, text_around
 from marsad.annotations.duplicates import FOLDED, alike_reports, equal_reports, spoken_words
 from marsad.annotations.jsonl import document_files, read_documents, read_records
 from marsad.annotations.shift import Novelty, Reading, Shift, measure_novelty, measure_shift
-from marsad.config import Config
 from marsad.documents import Document, Entity
 from marsad.modeling.tagging import Alignment, align_entities
 from marsad.text.words import Words, split_words
@@ -33,7 +33,6 @@ _ABBREVIATION = regex.compile(
 _HELD_OUT = frozenset({"dev", "test", "val", "valid", "validation", "eval", "heldout"})
 # A report of more words than this is rather several that were pasted into one.
 _LONG = 2000
-_AROUND = 60
 # Sources named in the table.
 _NAMED = 20
 # Occurrences of an inconsistent surface shown for each label.
@@ -246,12 +245,6 @@ def _counts(splits: Mapping[str, Sequence[Document]]) -> dict[str, Any]:
     return counts
 
 
-def in_label_order(labels: Iterable[str]) -> list[str]:
-    """The project's own entity types in the order of its tables, then others by name."""
-    own = Config().labels
-    return sorted(labels, key=lambda label: (own.index(label) if label in own else len(own), label))
-
-
 def _sentences(documents: Sequence[Document]) -> tuple[int, int]:
     """Sentences of at least four words, and how many of them hold no entity."""
     total = empty = 0
@@ -341,11 +334,6 @@ def crosses_sentences(text: str) -> bool:
         if not (single and (_ABBREVIATION.search(before) or (before[-1].isdecimal() and after[0].isdecimal()))):
             return True
     return False
-
-
-def text_around(text: str, start: int, end: int) -> tuple[str, str, str]:
-    """The text before a span, its own and the text after it, the outer two at most 60 characters long."""
-    return text[max(start - _AROUND, 0) : start], text[start:end], text[end : end + _AROUND]
 
 
 def _length_findings(documents: Sequence[Document], words: Mapping[str, Words]) -> Iterator[Finding]:

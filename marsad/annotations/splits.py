@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from marsad.annotations.audit import in_label_order
+from marsad.annotations.display import in_label_order
 from marsad.annotations.duplicates import FOLDED, connected, duplicate_links, key_links, spoken_words
 from marsad.annotations.jsonl import document_to_record, read_documents
 from marsad.documents import Document
@@ -239,8 +239,10 @@ def write_split(split: Split, folder: Path) -> list[Path]:
     must not get there.
     """
     goes = {document.id: name for name, documents in split.documents.items() for document in documents}
-    for name, documents in read_split(folder).items() if folder.is_dir() else ():
-        moved = [one.id for one in documents if goes.get(one.id, None if name != "train" else name) != name]
+    stands = read_split(folder)
+    for name in reversed(SPLITS):
+        # A report may be dropped from train, from the others not.
+        moved = [one.id for one in stands.get(name, ()) if goes.get(one.id, "train" if name == "train" else "") != name]
         if moved:
             names = ", ".join(moved[:_NAMED]) + (f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else "")
             raise MarsadError(
