@@ -133,7 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     agreement = commands.add_parser("agreement", help="compare two annotations of the same reports")
     agreement.add_argument("first", type=Path, help="a file of annotated reports, or a folder of them")
     agreement.add_argument("second", type=Path, help="the same reports, annotated again")
-    agreement.add_argument("--output", type=Path, help="folder for agreement.json")
+    agreement.add_argument("--output", type=Path, help="folder for agreement.json and agreement.html, to decide in")
+    agreement.add_argument("--decisions", type=Path, metavar="FILE", help="what was decided in agreement.html")
+    agreement.add_argument("--write", type=Path, metavar="FILE", help="file for the reports as decided")
     agreement.set_defaults(run=_agreement)
     return parser
 
@@ -196,12 +198,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     from marsad.annotations.audit import audit_files
-    from marsad.files import write_report
+    from marsad.annotations.page import audit_page
+    from marsad.files import write_page, write_report
 
     audit = audit_files(options.paths, options.against, options.reference, options.rare)
     print(audit.table())
     if options.output is not None:
         print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
+        print(f"page: {write_page(options.output / 'audit.html', audit_page(audit))}")
     return 3 if options.strict and audit.errors else 0
 
 
@@ -224,15 +228,24 @@ def _split(options: argparse.Namespace) -> int:
 
 
 def _agreement(options: argparse.Namespace) -> int:
-    from marsad.annotations.agreement import compare_annotations
-    from marsad.annotations.jsonl import document_files, read_documents
-    from marsad.files import write_report
+    from marsad.annotations.agreement import adjudicate, compare_annotations, read_decisions
+    from marsad.annotations.jsonl import document_files, read_documents, write_documents
+    from marsad.annotations.page import agreement_page
+    from marsad.files import write_page, write_report
 
+    if (options.decisions is None) != (options.write is None):
+        raise MarsadError("--decisions and --write go together: the decisions to apply, and the file to write")
     first, second = (read_documents(document_files([path])) for path in (options.first, options.second))
     agreement = compare_annotations(first, second)
     print(agreement.table())
     if options.output is not None:
+        page = agreement_page(agreement, str(options.first), str(options.second))
         print(f"report: {write_report(options.output / 'agreement.json', agreement.record())}")
+        print(f"page: {write_page(options.output / 'agreement.html', page)}")
+    if options.write is not None:
+        documents = adjudicate(agreement, first, read_decisions(options.decisions))
+        write_documents(documents, options.write)
+        print(f"{len(documents)} reports: {options.write}")
     return 0
 
 

@@ -105,6 +105,17 @@ def write_report(path: Path, values: Mapping[str, Any]) -> Path:
     return path
 
 
+def write_page(path: Path, text: str) -> Path:
+    """As :func:`write_report` for text, such as a page."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_whole(path) as file:
+            file.write(text)
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
+    return path
+
+
 def share_files(folder: Path) -> None:
     """Give the files of a folder the permissions of new files; safetensors writes its own for the owner alone."""
     umask = os.umask(0)

@@ -206,7 +206,7 @@ def audit(
                 shifts += measure_shift(name, new, known)
                 novelties += measure_novelty(name, new, known)
         findings += [
-            Finding("notice", "distribution shift", one.split, f"{one.feature}: {one.moved}")
+            Finding("notice", "distribution shift", one.split, f"{one.feature}: {one.words}")
             for one in shifts
             if one.notable
         ]
@@ -288,7 +288,7 @@ def _shift_lines(shifts: Sequence[Shift], novelties: Sequence[Novelty]) -> list[
     for one in shifts:
         lines.append(
             f"{'!' if one.notable else ' '} {one.split:{width}}  {one.feature:22}  {one.divergence:.3f}  "
-            f"{one.by_chance:.3f}  {one.p_value:.3f}  {one.moved if one.notable else ''}".rstrip()
+            f"{one.by_chance:.3f}  {one.p_value:.3f}  {one.words if one.notable else ''}".rstrip()
         )
     for new in novelties:
         share = new.unseen / max(new.total, 1)

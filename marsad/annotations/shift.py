@@ -39,7 +39,7 @@ class Shift:
     """One feature of the reports of a split against the same of the reference.
 
     ``divergence`` is Jensen and Shannon's in bits (0: the same, 1: nothing in common), ``by_chance`` its mean and
-    ``p_value`` its tail when the same reports are dealt out at random; ``moved`` says in words what differs most.
+    ``p_value`` its tail when the same reports are dealt out at random; ``moved`` names what differs most, with its value in the reference and in the split.
     """
 
     split: str
@@ -47,7 +47,12 @@ class Shift:
     divergence: float
     by_chance: float
     p_value: float
-    moved: str
+    moved: tuple[tuple[str, str, str], ...]
+
+    @property
+    def words(self) -> str:
+        """What differs most, on one line."""
+        return ", ".join(f"{name} {before} → {after}" for name, before, after in self.moved)
 
     @property
     def notable(self) -> bool:
@@ -71,7 +76,8 @@ def measure_shift(split: str, new: Sequence[Reading], reference: Sequence[Readin
     densities = 100 * np.array([len(document.entities) for document in documents]) / np.maximum(lengths, 1)
     is_new = np.arange(len(readings)) < len(new)
     medians = [
-        f"median {np.median(values[~is_new]):.1f} → {np.median(values[is_new]):.1f}" for values in (densities, lengths)
+        (("median", f"{np.median(values[~is_new]):.1f}", f"{np.median(values[is_new]):.1f}"),)
+        for values in (densities, lengths)
     ]
     types, type_names = _table([Counter(entity.label for entity in one.entities) for one in documents])
     sources, source_names = _table([Counter([one.source or "(none)"]) for one in documents])
@@ -163,12 +169,15 @@ def _entropy(shares: _Array) -> _Array:
     return result
 
 
-def _moved(counts: sparse.csr_array, columns: Sequence[str], is_new: NDArray[np.bool_], most: int = 4) -> str:
+def _moved(
+    counts: sparse.csr_array, columns: Sequence[str], is_new: NDArray[np.bool_], most: int = 4
+) -> tuple[tuple[str, str, str], ...]:
     """The names whose shares differ most, with their share in the reference and in the new reports."""
     new, old = (np.asarray(counts[side].sum(axis=0)).ravel() for side in (is_new, ~is_new))
     p, q = new / max(new.sum(), 1), old / max(old.sum(), 1)
     mean = (p + q) / 2
     parts = [side * np.log2(np.where(side > 0, side / np.where(mean > 0, mean, 1), 1)) for side in (p, q)]
     order = np.argsort(-(parts[0] + parts[1]), kind="stable")[:most]
-    moved = [(columns[index], 100 * q[index], 100 * p[index]) for index in order if p[index] != q[index]]
-    return ", ".join(f"{name} {before:.3g}% → {after:.3g}%" for name, before, after in moved)
+    return tuple(
+        (columns[index], f"{100 * q[index]:.3g}%", f"{100 * p[index]:.3g}%") for index in order if p[index] != q[index]
+    )
