@@ -84,8 +84,8 @@ def measure_shift(split: str, new: Sequence[Reading], reference: Sequence[Readin
     words, forms = _table([Counter(reading.words) for reading in readings], _COMMON_WORDS)
     features = [
         ("entity types", types, _moved(types, type_names, is_new)),
-        ("words inside entities", parts, _moved(parts, ["inside", "outside"], is_new, most=1)),
-        ("words per report", _bins(lengths, ~is_new), (("median", f"{medians[0]:.0f}", f"{medians[1]:.0f}"),)),
+        ("words inside entities", parts, _moved(parts, ["inside", "outside"], is_new)),
+        ("words per report", _bins(lengths), (("median", f"{medians[0]:.0f}", f"{medians[1]:.0f}"),)),
         ("source", sources, _moved(sources, source_names, is_new)),
         ("words", words, _moved(words, forms, is_new)),
     ]
@@ -130,9 +130,9 @@ def _table(counts: Sequence[Counter[str]], most: int | None = None) -> tuple[spa
     return sparse.csr_array((values.astype(np.float64), (rows, names)), shape=(len(counts), len(columns))), columns
 
 
-def _bins(values: _Array, reference: NDArray[np.bool_]) -> sparse.csr_array:
-    """[reports, bins] with a one where a value falls, between quantiles of the reference."""
-    edges = np.unique(np.quantile(values[reference], np.linspace(0, 1, _BINS + 1)[1:-1]))
+def _bins(values: _Array) -> sparse.csr_array:
+    """[reports, bins] with a one where a value falls, between quantiles of all."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     places = np.searchsorted(edges, values, side="right")
     shape = (len(values), len(edges) + 1)
     return sparse.csr_array((np.ones(len(values)), (np.arange(len(values)), places)), shape=shape)

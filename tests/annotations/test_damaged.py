@@ -106,7 +106,7 @@ VALUES = st.recursive(
 ENTITIES = st.lists(st.fixed_dictionaries({"start": SCALARS, "end": SCALARS, "label": SCALARS}) | VALUES, max_size=4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marsad.annotations.duplicates import RUN, alike_reports, connected, duplicate_links, equal_reports, key_links
@@ -10,6 +10,7 @@ from marsad.annotations.duplicates import RUN, alike_reports, connected, duplica
 WORDS = st.lists(st.sampled_from("ابتث"), max_size=12).map(tuple)
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=8), st.sampled_from([0.3, 0.5, 1.0]))
 def test_pairs_are_those_that_comparing_each_with_each_finds(texts: list[tuple[str, ...]], least: float):
     named = {str(index): text for index, text in enumerate(texts)}

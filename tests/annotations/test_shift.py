@@ -42,7 +42,7 @@ def test_reports_of_the_same_kind_show_no_shift():
     ("changed", "feature", "moved"),
     [
         ({"actors": 0.8}, "entity types", ("DATE", "ACTOR")),
-        ({"rate": 0.05}, "words inside entities", ("inside",)),
+        ({"rate": 0.05}, "words inside entities", ("inside", "outside")),
         ({"length": 200}, "words per report", ("median",)),
         ({"source": "urgent"}, "source", ("urgent", "wire")),
     ],
