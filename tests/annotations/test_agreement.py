@@ -151,7 +151,8 @@ def test_choices_give_either_annotation_back_and_never_overlap(one: Document, tw
 
 
 def decided(choice: str = "second", **changed: object) -> dict[str, object]:
-    return {"id": "a", "start": 5, "end": 16, "kind": "boundary", "choice": choice} | changed
+    sides = {"first": ["[قوات النظام]ACTOR"], "second": ["[النظام]ACTOR"]}
+    return {"id": "a", "start": 5, "end": 16, **sides, "choice": choice} | changed
 
 
 def test_the_command_applies_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -170,8 +171,10 @@ def test_the_command_applies_decisions(tmp_path: Path, capsys: pytest.CaptureFix
     for records, message in (
         ([], "1 of 1 disagreements are not decided, the first [5, 16) of 'a'"),
         ([decided(), decided(start=0)], "1 decisions are on no disagreement of these annotations, the first [0, 16)"),
+        ([decided(), decided(second=["[النظام]LOCATION"])], "1 decisions are on no disagreement"),
         ([decided("third")], "decisions.jsonl:1: not a decision"),
         ([decided(start="5")], "decisions.jsonl:1: not a decision"),
+        ([decided(first="[قوات النظام]ACTOR")], "decisions.jsonl:1: not a decision"),
     ):
         write_records(records, decisions)
         capsys.readouterr()
