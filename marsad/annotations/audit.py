@@ -157,7 +157,8 @@ def audit_files(
 
     Raises MarsadError for a file that can't be read or holds no report, and for a reference with anything wrong in it.
     """
-    files = document_files(paths)
+    # A file named twice, alone and in its folder, is one.
+    files = list({path.resolve(): path for path in document_files(paths)}.values())
     read, problems = read_damaged(files)
     splits: dict[str, Sequence[Document]] = {}
     for path, documents in zip(files, read, strict=True):

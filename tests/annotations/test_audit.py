@@ -222,6 +222,7 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         patched.setattr(Path, "open", lambda path, *rest: opened.append(path) or whole(path, *rest))
         audit_files(paths)
     assert opened == paths
+    assert audit_files([paths[0], tmp_path, paths[0]]).findings == ()
 
 
 def test_a_surface_annotated_here_and_bare_there_is_listed():

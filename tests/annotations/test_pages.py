@@ -11,7 +11,7 @@ import pytest
 
 from marsad.annotations.agreement import Agreement, adjudicate, compare_annotations, read_decisions
 from marsad.annotations.audit import audit
-from marsad.annotations.page import agreement_page, audit_page
+from marsad.annotations.pages import agreement_page, audit_page
 from marsad.documents import Document, Entity
 
 HOSTILE = "<img src=x onerror='window.ran=1'></script><script>window.ran=1</script>"
