@@ -47,7 +47,7 @@ def main() -> int:
             data = config.data.model_copy(update={"train": (path,)})
             result = train(config.model_copy(update={"data": data, "output": Path(folder) / f"model-{share:g}"}))
             scored = [("dev", result.dev)]
-            scored += [(file.name, evaluate(result.folder, [file]).strict) for file in options.also]
+            scored += [(str(file), evaluate(result.folder, [file]).strict) for file in options.also]
             entities = sum(len(document.entities) for document in part)
             for name, scores in scored:
                 by_type = "  ".join(f"{counts.f1:9.4f}" for counts in scores.by_type.values())

@@ -42,6 +42,9 @@ class ModelConfig(_Section):
 
     encoder: str = "embedded"
     """`embedded`, a local folder in Hugging Face form, or the name of a hub model (`org/name`)."""
+    init_from: Path | None = None
+    """Folder of a trained model to go on from: its encoder (whatever `encoder` says), its tokenizer, and the rows of
+    its head whose types are still there; null: a new head on the encoder."""
     max_tokens: int = Field(default=192, ge=16)
     """Largest window in sub-tokens, special tokens counted in."""
     overlap: int = Field(default=48, ge=0)
@@ -234,10 +237,16 @@ def explain_error(error: ValidationError, root: type[BaseModel] = Config) -> str
     key = " ".join(".".join(location).split())
     if first["type"] == "extra_forbidden":
         known = _known_keys(root, location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = (
-            f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"known keys here: {', '.join(known)}"
-        )
+        elsewhere = [
+            f"{section}.{location[-1]}"
+            for section in _known_keys(root, ())
+            if location[-1] in _known_keys(root, [section])
+        ]
+        near = [
+            ".".join([*location[:-1], name]) for name in difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+        ]
+        guesses = elsewhere or near
+        hint = f"did you mean {guesses[0]!r}?" if guesses else f"known keys here: {', '.join(known)}"
         text = f"unknown key {key!r}; {hint}"
     else:
         message = first["msg"].removeprefix("Value error, ")

@@ -35,6 +35,8 @@ WHAT_SCHEMES_ARE = {
 _SHOWN_FLIPS = 100
 _SHOWN_ISSUES = 50
 _WORST_SLICES = 8
+_FEW_REPORTS = 5  # intervals from fewer do not set the axis of the slices: one of them would squeeze all others
+_LEAST_SUPPORT = 20  # with fewer gold entities, the lowest F1 of many slices is one of bad luck
 
 _WIDE = regex.compile(r"[\U00010000-\U0010ffff]")
 
@@ -75,7 +77,7 @@ def _gate_lines(record: _Record) -> str:
         return ""
     lines = [f"**Gate {_markdown(gate['file'])}: {'passed' if gate['passed'] else 'FAILED'}**", ""]
     lines += [
-        f"- {'✅' if check['passed'] else '❌'} {_markdown(check['rule'])}: {_markdown(check['message'])}"
+        f"- {'✅' if check['passed'] else '❌'} {_markdown(check['rule'])}: {_markdown(_without_rule(check))}"
         for check in gate["checks"]
     ]
     return "\n".join(lines)
@@ -137,7 +139,7 @@ def _error_table(record: _Record) -> str:
 
 
 def _worst_slices(record: _Record) -> str:
-    slices = [one for one in record["slices"] if one["scores"]["support"]]
+    slices = [one for one in record["slices"] if one["scores"]["support"] >= _LEAST_SUPPORT]
     worst = sorted(slices, key=lambda one: one["scores"]["f1"])[:_WORST_SLICES]
     left_out = [f"No slice {_markdown(one['group'])}: {_markdown(one['why'])}." for one in record["slices_left_out"]]
     if not worst:
@@ -147,14 +149,16 @@ def _worst_slices(record: _Record) -> str:
             one["group"],
             one["name"],
             _ratio(one["scores"]["f1"]),
-            _interval(one["f1_interval"]),
+            _interval(_slice_interval(one)),
             _count(one["scores"]["support"]),
             _count(one["reports"]),
         ]
         for one in worst
     ]
     head = ["slice", "", "F1", f"{record['intervals']['level']:.0%} interval", "support", "reports"]
-    title = f"### The {len(worst)} slices with the lowest F1, of {len(slices)}"
+    title = (
+        f"### The {len(worst)} slices with the lowest F1, of {len(slices)} with {_LEAST_SUPPORT} gold entities or more"
+    )
     return "\n\n".join([title, _table(head, rows), *left_out])
 
 
@@ -284,6 +288,17 @@ def _error_totals(record: _Record) -> dict[str, int]:
     return {kind: sum(counts.get(kind, 0) for counts in record["errors"]["by_type"].values()) for kind in KINDS}
 
 
+def _slice_interval(one: _Record) -> Sequence[float] | None:
+    """The interval of a slice's F1; None for a single report, of which resampling can say nothing."""
+    return one["f1_interval"] if one["reports"] > 1 else None
+
+
+def _without_rule(check: _Record) -> str:
+    """A check's message without the rule's name, which stands beside it."""
+    message: str = check["message"]
+    return message.removeprefix(f"{check['rule']}: ")
+
+
 def _metric_name(name: str) -> str:
     first, _, label = name.partition(" ")
     shown = {"f1": "F1", "macro_f1": "macro F1"}.get(first, first)
@@ -291,7 +306,7 @@ def _metric_name(name: str) -> str:
 
 
 def _ratio(value: float | None, decimals: int = 4) -> str:
-    return "–" if value is None else f"{value:.{decimals}f}"
+    return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
 
 
 def _interval(interval: Sequence[float] | None) -> str:
@@ -323,7 +338,8 @@ def render_html(record: _Record) -> str:
     scores = _score_rows(record)
     comparison, calibration = record["comparison"], record["calibration"]
     overall = record["strict"]["overall"]["f1"]
-    slice_rows = [value for one in record["slices"] for value in (*(one["f1_interval"] or ()), one["scores"]["f1"])]
+    slice_values = [one["scores"]["f1"] for one in record["slices"]]
+    slice_values += _bounds(one["f1_interval"] for one in record["slices"] if one["reports"] >= _FEW_REPORTS)
     return render_page(
         "report.html.j2",
         record=record,
@@ -336,7 +352,7 @@ def render_html(record: _Record) -> str:
         scores=scores,
         score_scale=_ratio_scale([*_bounds(row["interval"] for row in scores), overall], 280),
         slices=_by_group(record["slices"]),
-        slice_scale=_ratio_scale([*slice_rows, overall], 280),
+        slice_scale=_ratio_scale([*slice_values, overall], 280),
         difference_scale=build_scale(
             [
                 0.0,
@@ -361,13 +377,15 @@ def render_html(record: _Record) -> str:
     )
 
 
-_FORMATS: dict[str, Callable[..., str]] = {
+_FORMATS: dict[str, Callable[..., Any]] = {
     "ratio": _ratio,
     "interval": _interval,
+    "slice_interval": _slice_interval,
     "signed": _signed,
     "p_value": _p_value,
     "count": _count,
     "metric_name": _metric_name,
+    "without_rule": _without_rule,
     "list_link": lambda **wanted: "#" + urlencode(wanted, errors="replace"),
     "file_name": lambda path: PurePath(path).name or path,
 }
@@ -425,11 +443,12 @@ class _Line:
 
 
 def _learning_curve(history: Sequence[_Record], labels: Sequence[str]) -> dict[str, Any] | None:
-    """Lines of F1 (over all and a type) and of loss over epochs, with their scales; None without two points."""
+    """Lines of F1 (over all and a type) and of loss (train and dev) over epochs; None without two points."""
     f1 = [_Line("all", None, _points(history, "f1"))]
     f1 += [_Line(label, index, _points(history, f"f1_{label}")) for index, label in enumerate(labels)]
     f1 = [line for line in f1 if line.points]
-    loss = [line for line in [_Line("loss", None, _points(history, "loss"))] if line.points]
+    loss = [_Line("train", None, _points(history, "loss")), _Line("dev", 5, _points(history, "dev_loss"))]
+    loss = [line for line in loss if line.points]
     epochs = [epoch for line in f1 + loss for epoch, _ in line.points]
     if len(set(epochs)) < 2:
         return None

@@ -88,7 +88,8 @@ class Manifest:
     """What a model is: enough to tell whether two are the same and what made this one.
 
     ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
-    arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32.
+    arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32. ``init_from`` is the path and
+    the fingerprint of the model that the training went on from.
     """
 
     format: int
@@ -99,6 +100,7 @@ class Manifest:
     code: str
     precision: str
     versions: Mapping[str, str]
+    init_from: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def save_artifacts(
     card: str,
     precision: str,
     calibration: Mapping[str, Any],
+    init_from: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`.
 
@@ -147,6 +150,7 @@ def save_artifacts(
         precision=precision,
         versions={"python": platform.python_version(), "marsad": __version__}
         | {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
+        init_from=init_from,
     )
     write_json(files.manifest, asdict(manifest))
     return manifest
@@ -159,14 +163,20 @@ def load_tagger(path: str | Path) -> Tagger:
     tokenizer, config or calibration are not those that its fingerprint was taken of.
     """
     folder = Path(path)
-    manifest, config = read_manifest(folder), read_saved_config(folder)
-    if manifest.fingerprint != _model_fingerprint(ModelFiles(folder), manifest.format):
-        raise MarsadError(f"{folder}: was edited or damaged after training (its fingerprint differs); copy it again")
+    manifest, config = read_checked(folder)
     source = EncoderSource(str(folder), hub=False)
     encoder = load_tokenizer(source, config.model)
     network = load_network(source, config.model, config.label_set.tags, trained=True).eval()
     calibration = UNCALIBRATED if manifest.format == 1 else read_calibration(folder)
     return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint, calibration)
+
+
+def read_checked(folder: Path) -> tuple[Manifest, Config]:
+    """Manifest and config of a model folder that is as it was saved. Raises MarsadError as :func:`load_tagger`."""
+    manifest, config = read_manifest(folder), read_saved_config(folder)
+    if manifest.fingerprint != _model_fingerprint(ModelFiles(folder), manifest.format):
+        raise MarsadError(f"{folder}: was edited or damaged after training (its fingerprint differs); copy it again")
+    return manifest, config
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -57,6 +57,7 @@ def model_card(
         for name, split in data.items()
     )
     training = config.training
+    start = "" if config.model.init_from is None else f", going on from the model `{config.model.init_from.as_posix()}`"
     chosen = "\n".join(f"- {line}" for line in [*fitted.lines(), *fitted.shortfalls()])
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
@@ -64,7 +65,7 @@ def model_card(
 # {config.name}
 
 A token-classification model that finds {", ".join(config.labels)} in Arabic reports on armed conflict, trained with
-Marsad from the encoder `{config.model.encoder}` ({_BASE_MODELS.get(config.model.encoder, "given by the user")}).
+Marsad from the encoder `{config.model.encoder}` ({_BASE_MODELS.get(config.model.encoder, "given by the user")}){start}.
 
 ## Use
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
@@ -128,6 +129,37 @@ def load_network(
             "for one)"
         )
     return network
+
+
+def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Sequence[str]) -> None:
+    """Give a network with a head for ``tags`` one for ``new_tags``: the rows of tags in both are kept.
+
+    The other rows are drawn as those of a new head are, from torch's global generator: seed it before.
+
+    Raises MarsadError where the network's last layer is no linear one with an output per tag.
+    """
+    name, head = next(
+        ((name, part) for name, part in reversed([*network.named_modules()]) if isinstance(part, nn.Linear)), ("", None)
+    )
+    if head is None or head.out_features != len(tags):
+        raise MarsadError("model.init_from: its network has no linear head with an output per tag; train a new one")
+    new = nn.Linear(head.in_features, len(new_tags), bias=head.bias is not None)
+    nn.init.normal_(new.weight, std=getattr(network.config, "initializer_range", 0.02))
+    old = {tag: index for index, tag in enumerate(tags)}
+    with torch.no_grad():
+        if new.bias is not None:
+            new.bias.zero_()
+        for index, tag in enumerate(new_tags):
+            if tag in old:
+                new.weight[index] = head.weight[old[tag]]
+                if new.bias is not None:
+                    new.bias[index] = head.bias[old[tag]]
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, new)
+    setattr(network, "num_labels", len(new_tags))  # noqa: B010 (a plain assignment, to mypy, is one of a module)
+    network.config.num_labels = len(new_tags)
+    network.config.id2label = dict(enumerate(new_tags))
+    network.config.label2id = {tag: index for index, tag in enumerate(new_tags)}
 
 
 def _check_positions(settings: object, source: EncoderSource, config: ModelConfig) -> None:

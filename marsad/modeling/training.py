@@ -45,13 +45,14 @@ from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
     Tagger,
+    read_checked,
     read_manifest,
     read_saved_config,
     save_artifacts,
 )
 from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
-from marsad.modeling.encoders import find_encoder, load_network, load_tokenizer
+from marsad.modeling.encoders import EncoderSource, carry_head_over, find_encoder, load_network, load_tokenizer
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
 from marsad.modeling.progress import ProgressCallback
@@ -119,9 +120,16 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     if state.is_main_process and not resume:
         _check_free(config.output_folder, work, overwrite)
     train_documents, dev_documents = _read_splits(config)
-    source = find_encoder(config.model.encoder)
+    start = None if config.model.init_from is None else read_checked(config.model.init_from)
+    if start is None:
+        source = find_encoder(config.model.encoder)
+    else:
+        source = EncoderSource(str(config.model.init_from), hub=False)
+        model = config.model.model_copy(update={"encoder": start[1].model.encoder})
+        config = config.model_copy(update={"model": model})
     encoder = load_tokenizer(source, config.model)
-    run = {
+    run: dict[str, Any] = {
+        "init_from": None if start is None else {"path": source.location, "fingerprint": start[0].fingerprint},
         "config": config.model_dump(mode="json", exclude={"output"}),
         "data": {
             "train": {"files": _names(config.data.train), "sha256": fingerprint_files(config.data.train)},
@@ -129,7 +137,11 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         },
     }
     set_seed(config.training.seed)
-    network = load_network(source, config.model, config.label_set.tags)
+    if start is None:
+        network = load_network(source, config.model, config.label_set.tags)
+    else:
+        network = load_network(source, config.model, start[1].label_set.tags, trained=True)
+        carry_head_over(network, start[1].label_set.tags, config.label_set.tags)
     if state.is_main_process:
         if resume and not work.exists() and files.manifest.is_file():
             _check_same_run(config.output_folder, run)
@@ -145,6 +157,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         "dev": encode_split(dev_documents, encoder, config.label_set, config.text),
     }
     if state.is_main_process:
+        if start is not None:
+            _tell_start(start[1], config)
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
     history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
@@ -172,7 +186,18 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         shutil.copytree(work / "logs", whole.logs)
         card = model_card(config, counts, dev, fitted)
         precision = "bf16" if uses_bf16(config.training.precision) else "fp32"
-        save_artifacts(whole.folder, network, encoder, config, counts, metrics, card, precision, fitted.record())
+        save_artifacts(
+            whole.folder,
+            network,
+            encoder,
+            config,
+            counts,
+            metrics,
+            card,
+            precision,
+            fitted.record(),
+            run["init_from"],
+        )
         _move_into_place(work, config.output_folder)
     state.wait_for_everyone()
     return TrainingResult(config.output_folder, dev)
@@ -192,6 +217,21 @@ def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
         if not any(document.entities for document in documents):
             raise MarsadError(f"data.{name}: no report in it has an entity; there is nothing to learn or to judge")
     return train, dev
+
+
+def _tell_start(old: Config, config: Config) -> None:
+    """Say what a run takes over from the model that it goes on from, and what not."""
+    kept = [name for name in config.labels if name in old.labels]
+    new = [name for name in config.labels if name not in old.labels]
+    gone = [name for name in old.labels if name not in config.labels]
+    parts = [f"head rows kept: {', '.join(['O', *kept])}"]
+    parts += [f"new: {', '.join(new)}"] if new else []
+    parts += [f"dropped: {', '.join(gone)}"] if gone else []
+    logger.info("going on from %s; %s", config.model.init_from, "; ".join(parts))
+    changed = sorted(key for key, value in old.text.model_dump().items() if getattr(config.text, key) != value)
+    if changed:
+        keys = ", ".join(f"text.{key}" for key in changed)
+        logger.warning("%s differs from the model's: it has to learn to read anew", keys)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -251,12 +291,13 @@ def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
     if (folder / "run.json").is_file():
         earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     else:
-        data = read_manifest(folder).data
+        manifest = read_manifest(folder)
         earlier = {
+            "init_from": None if manifest.init_from is None else dict(manifest.init_from),
             "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
-            "data": {name: {key: split[key] for key in ("files", "sha256")} for name, split in data.items()},
+            "data": {name: {key: split[key] for key in ("files", "sha256")} for name, split in manifest.data.items()},
         }
-    for part in ("config", "data"):
+    for part in ("config", "data", "init_from"):
         if earlier[part] != run[part]:
             changed = ", ".join(_differences(earlier[part], run[part]))
             raise MarsadError(

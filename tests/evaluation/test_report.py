@@ -142,7 +142,7 @@ def build_record(*documents: dict[str, Any], labels: list[str] = LABELS, **chang
         "gate": None,
         "alignment": {"widened": [], "dropped": [], "predicted_widened": [], "predicted_dropped": []},
         "history": [
-            {"epoch": epoch, "f1": 0.5 + epoch / 10, "loss": 1 / epoch}
+            {"epoch": epoch, "f1": 0.5 + epoch / 10, "loss": 1 / epoch, "dev_loss": 2 / epoch}
             | {f"f1_{label}": 0.4 + epoch / 10 for label in labels}
             for epoch in (1.0, 2.0, 3.0)
         ],
@@ -192,7 +192,7 @@ def compared(record: dict[str, Any], fixed: list[dict[str, Any]], broken: list[d
                     "required": 0.9,
                     "value": 0.8,
                     "passed": False,
-                    "message": "DATE is below 0.9",
+                    "message": "minimum.types.DATE: below 0.9",
                 },
             ],
         },
@@ -240,7 +240,7 @@ def test_markdown_shows_scores_comparison_gate_and_errors(full: dict[str, Any]):
     assert ["register", "منصة محلية", "0.4500", "[0.400, 0.900]", "40", "10"] in rows
     assert ["r-calm", "lost", "DATE", CALM[35:44]] in rows
     assert "Gate gate.yaml: FAILED" in markdown
-    assert "❌ minimum.types.DATE: DATE is below 0.9" in markdown
+    assert "❌ minimum.types.DATE: below 0.9" in markdown
     assert "expected calibration error 0.0512 over 135 entities; temperature 1.25; thresholds ACTOR 0.4." in markdown
 
 

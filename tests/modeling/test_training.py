@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from conftest import ROOT, synthetic_reports, write_jsonl
 from safetensors.torch import load, load_file
 from transformers import BertConfig, BertForTokenClassification
 
+from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.config import Config, load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
@@ -650,3 +652,79 @@ def test_what_does_not_fit_the_words_is_counted_and_named(tiny_model: Path, capl
     assert dataclasses.replace(document).entities == entities
     assert "odd: entity [5, 9) CASUALTY was widened" in caplog.text
     assert "odd: entity [12, 13) DATE is left out" in caplog.text
+
+
+def head_rows(model: Path) -> dict[str, list[float]]:
+    """Each tag's row of the head, bias last."""
+    tags = json.loads((model / "config.json").read_text())["id2label"]
+    tensors = load_file(model / "model.safetensors")
+    return {
+        tag: [*tensors["classifier.weight"][int(index)].tolist(), float(tensors["classifier.bias"][int(index)])]
+        for index, tag in tags.items()
+    }
+
+
+def still(start: Path, output: Path) -> list[str]:
+    """Overrides of a run that goes on from ``start`` and hardly moves."""
+    return [
+        f"model.init_from={start}",
+        f"output={output}",
+        "training.epochs=1",
+        "training.learning_rate=1e-12",
+        "training.head_learning_rate=1e-12",
+    ]
+
+
+def test_going_on_from_a_model_starts_where_it_stood(
+    tiny_config: Path, tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="marsad")
+    scores = train(load_config(tiny_config, still(tiny_model, tmp_path / "on"))).dev
+    assert scores.record() == metrics_of(tiny_model)["dev"]["strict"]
+    assert f"going on from {tiny_model}; head rows kept: O, ACTOR, LOCATION, DATE, CASUALTY" in caplog.text
+    manifest = json.loads((tmp_path / "on" / "marsad.json").read_text())
+    assert manifest["init_from"] == {"path": str(tiny_model), "fingerprint": fingerprint(tiny_model)}
+    assert f"going on from the model `{tiny_model}`" in (tmp_path / "on" / "README.md").read_text()
+
+
+def test_rows_of_types_that_stay_are_kept_when_the_labels_change(
+    tiny_config: Path, tiny_model: Path, corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split in ("train", "dev"):  # DATE goes, WEAPON comes, and the order changes
+        documents = read_documents(corpus / f"{split}.jsonl")
+        kept = [
+            dataclasses.replace(one, entities=tuple(entity for entity in one.entities if entity.label != "DATE"))
+            for one in documents
+        ]
+        write_documents(kept, tmp_path / f"{split}.jsonl")
+    overrides = [f"data.{split}={tmp_path / f'{split}.jsonl'}" for split in ("train", "dev")]
+    overrides += ["labels=[LOCATION, WEAPON, ACTOR, CASUALTY]", *still(tiny_model, tmp_path / "on")]
+    caplog.set_level(logging.INFO, logger="marsad")
+    train(load_config(tiny_config, overrides))
+    assert "head rows kept: O, LOCATION, ACTOR, CASUALTY; new: WEAPON; dropped: DATE" in caplog.text
+    before, after = head_rows(tiny_model), head_rows(tmp_path / "on")
+    assert list(after) == ["O", *(f"{p}-{name}" for name in ("LOCATION", "WEAPON", "ACTOR", "CASUALTY") for p in "BI")]
+    for tag in after.keys() & before.keys():
+        assert after[tag] == pytest.approx(before[tag], abs=1e-6)
+    assert all(abs(value) < 0.2 for value in after["B-WEAPON"])
+
+
+def test_what_cannot_be_gone_on_from_is_refused(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
+    for start, expected in [(tmp_path / "none", "no such model folder"), (tmp_path, "is not a trained model")]:
+        with pytest.raises(MarsadError, match=expected):
+            train(load_config(tiny_config, still(start, tmp_path / "on")))
+    edited = shutil.copytree(tiny_model, tmp_path / "edited")
+    (edited / "tokenizer.json").write_text((edited / "tokenizer.json").read_text() + " ")
+    with pytest.raises(MarsadError, match="edited or damaged"):
+        train(load_config(tiny_config, still(edited, tmp_path / "on")))
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_whole_run_is_not_resumed_from_another_start(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
+    start = shutil.copytree(tiny_model, tmp_path / "start")
+    train(load_config(tiny_config, still(start, tmp_path / "on")))
+    train(load_config(tiny_config, still(start, tmp_path / "on")), resume=True)
+    shutil.rmtree(start)
+    shutil.copytree(tmp_path / "on", start)  # another model under the same name
+    with pytest.raises(MarsadError, match=r"its init_from was another \(fingerprint\)"):
+        train(load_config(tiny_config, still(start, tmp_path / "on")), resume=True)

@@ -69,10 +69,10 @@ def _task(task: dict[str, Any], where: str) -> RawReport | LeftOut:
     if annotations and not valid:
         reason = "all its annotations were cancelled (skipped)"
         return LeftOut(where, task, number, "skipped by the annotator", reason, rejected=False)
-    results: list[Any] = []
+    results: Any = []
     if valid:
         chosen = _choose(valid)
-        results = chosen.get("result") or []
+        results = chosen.get("result")
         _count(ignored, "further annotations of a task", len(valid) - 1)
         _count(ignored, "cancelled annotations", len(annotations) - len(valid))
     if not isinstance(results, list) or not all(isinstance(one, dict) for one in results):
@@ -190,7 +190,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
 def task_of(document: Document) -> dict[str, Any]:
     """A document as a task with one annotation."""
     if "report_id" in document.metadata:
-        raise MarsadError(f"{document.id}: has a key 'report_id', which its id needs for itself in Label Studio")
+        raise MarsadError(f"{document.id!r}: has a key 'report_id', which its id needs for itself in Label Studio")
     data = document_to_record(document)
     data = {"report_id": data.pop("id")} | {key: value for key, value in data.items() if key != "entities"}
     result = [_region(document.text, number, entity) for number, entity in enumerate(document.entities)]

@@ -156,17 +156,17 @@ def test_tags_that_were_edited_win_over_the_comment(tmp_path: Path):
 
 
 def test_a_label_with_a_blank_can_t_be_written(tmp_path: Path):
-    with pytest.raises(MarsadError, match="r: the label 'A B' holds whitespace"):
+    with pytest.raises(MarsadError, match="'r': the label 'A B' holds whitespace"):
         conll.write([Document("r", "حلب", (Entity(0, 3, "A B"),))], tmp_path / "a.conll")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_large_file_is_streamed(tmp_path: Path):
     path = tmp_path / "a.conll"
-    path.write_text("قصف\tO\nحلب\tB-LOCATION\n\n" * 20_000, encoding="utf-8")
+    path.write_text("قصف\tO\nحلب\tB-LOCATION\n\n" * 3_000, encoding="utf-8")
     tracemalloc.start()
     count = sum(1 for _ in conll.read(path))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 20_000
-    assert peak < 2_000_000
+    assert count == 3_000
+    assert peak < 300_000

@@ -1,0 +1,1 @@
+"""From spans to facts: what a recognised span says, as a value."""

@@ -1,0 +1,166 @@
+"""What a date says, as days: ``الـ 7 من آذار الفائت`` in a report of 2019-04-02 is 2019-03-07.
+
+:mod:`marsad.facts.date_words` makes tokens of the words, :mod:`marsad.facts.date_grammar` days of the tokens; here is
+what stands around a date: the day of the report, the dates read before it, the preposition and the tense.
+
+Conventions, where the language leaves a choice:
+
+- A weekday alone is the last one not after the report, a month without a year likewise; the future tense (``ستبدأ
+  الأحد``) or a modifier (``المقبل``) turns both. A weekday that contradicts the day of the report wins, and
+  what follows is told on that day.
+- The beginning of a year is January, of a month its first ten days; the middle June and July, or the days 11 to 20; the
+  end likewise. A night between two days is both. A week runs from Monday to Sunday.
+- A count backwards (``منذ 5 أيام``) ends with the day of the report, and so do ``الساعات الـ 24 الماضية``, which begin
+  the day before. ``قبل شهرين`` is one day, of the grain month.
+- Hijri days are those of the Umm al-Qura calendar, which may be a day off what a country observed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import regex
+
+from marsad.documents import Document, Entity
+from marsad.facts.date_grammar import Anchor, Report, UnreadableError, read_tokens
+from marsad.facts.date_words import date_rules, tokenize
+from marsad.facts.folding import fold_words
+from marsad.facts.intervals import HijriRangeError
+
+_SENTENCE_END = regex.compile(r"[.!?؟…]+(?=\s|$)|[\n\r\u000b\u000c\u0085\u2028\u2029]")
+_CLAUSE_ENDS = frozenset('،,؛;:()«»"“”')
+# How many characters before a date are looked at for its preposition, a verb of reporting or a future tense.
+_REACH = 80
+
+
+REASONS = {
+    "no_publication_date": "counted from the day of the report, which is not known",
+    "no_date_to_refer_to": "refers to a date before it (the same period), of which there is none",
+    "relative_to_undated_event": "counted from an event whose date is not said",
+    "duration_without_anchor": "a bare count of days, hours …, without since, in or ago",
+    "open_interval": "before or after a date, with no other end",
+    "vague_number": "a count without a number (days ago)",
+    "vague_period": "a period that is not said to be one named before",
+    "impossible_date": "a day that no calendar has (31 April)",
+    "hijri_out_of_range": "a Hijri date outside the tables of Umm al-Qura (1343 to 1500)",
+    "reversed_range": "a range that ends before it begins",
+    "months_disagree": "two names of a month that are not the same month",
+    "weekday_contradicts_date": "the date was no such weekday",
+    "ambiguous_month": "a name that two months share, without the word that tells them apart",
+    "ambiguous_calendar": "a year that may be of either calendar, or a Hijri month that the year has twice or never",
+    "ambiguous_festival": "a festival whose day differs between countries, or is not said",
+    "ambiguous_winter": "the winter of one year, which may be the one before or after it",
+    "ambiguous_part": "a part of a week, decade or century that writers draw differently",
+    "not_understood": "words that the tables do not know, or that make no date together",
+}
+"""Why a date has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class DateValue:
+    """``start`` to ``end``, both included, and the ``grain`` that the text speaks in; or nothing and ``why``.
+
+    ``why`` is one of :data:`REASONS`.
+    """
+
+    start: date | None
+    end: date | None
+    grain: str | None = None
+    why: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON record: ``start``, ``end`` and ``grain``, or nulls and ``why``."""
+        if self.start is None or self.end is None:
+            return {"start": None, "end": None, "why": self.why}
+        return {"start": self.start.isoformat(), "end": self.end.isoformat(), "grain": self.grain}
+
+
+def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue]:
+    """The value of each entity, in the order given; the entities are DATE spans of ``document``.
+
+    They are read in the order of the text, since a date may refer to those before it. Never raises, whatever the text.
+    """
+    if not entities:
+        return []
+    text = _Text(document.text)
+    report = Report(document.published)
+    values: list[DateValue] = [DateValue(None, None, why="not_understood")] * len(entities)
+    for place in sorted(range(len(entities)), key=lambda i: (entities[i].start, entities[i].end)):
+        sentence = text.sentence(entities[place].start)
+        before, words = text.words(entities[place].start, entities[place].end)
+        try:
+            read = read_tokens(tokenize(words), _anchor(report, sentence, before, words))
+        except UnreadableError as reason:
+            values[place] = DateValue(None, None, why=str(reason))
+        except HijriRangeError:
+            values[place] = DateValue(None, None, why="hijri_out_of_range")
+        except (ValueError, OverflowError):  # from the calendars: no such day, or none that they can hold
+            values[place] = DateValue(None, None, why="impossible_date")
+        else:
+            values[place] = DateValue(read.start, read.end, read.grain)
+            reporting = date_rules().reporting
+            reported = any(form in reporting for word in before for form in _joined(word))
+            report.remember(read, sentence, reported)
+    return values
+
+
+class _Text:
+    """A report's text, cut into sentences, and folded only around its dates."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
+
+    def sentence(self, offset: int) -> int:
+        """The number of the sentence that ``offset`` lies in."""
+        return bisect_right(self.breaks, offset)
+
+    def words(self, start: int, end: int) -> tuple[list[str], list[str]]:
+        """The words before ``start`` in its sentence, nearest first, and those of the span itself."""
+        sentence = self.sentence(start)
+        first = max(self.breaks[sentence - 1] if sentence else 0, start - _REACH)
+        before = [word.text for word in fold_words(self.text[first:start])]
+        if first == start - _REACH and before:
+            del before[0]  # perhaps cut
+        return before[::-1], [word.text for word in fold_words(self.text[start:end])]
+
+
+def _joined(word: str) -> tuple[str, ...]:
+    """A word as it stands and without a و or ف written onto it."""
+    return (word, word[1:]) if word[0] in "وف" else (word,)
+
+
+def _anchor(report: Report, sentence: int, before: Sequence[str], words: Sequence[str]) -> Anchor:
+    here = report.last_day if sentence == report.sentence else None
+    told = here if report.reported else None
+    # A preposition taken into the span says the same as one before it.
+    return Anchor(report, report.today, here, told, _is_future(before), _lead(words[:1]) or _lead(before))
+
+
+def _lead(before: Sequence[str]) -> str:
+    """What the preposition before a date says, past words that only say "about"."""
+    rules = date_rules()
+    lead = ""
+    for word in before:
+        form = next((form for form in _joined(word) if form in rules.leads), "")
+        if form:
+            lead = rules.leads[form]
+        if word not in rules.approximate:
+            break
+    return lead
+
+
+def _is_future(before: Sequence[str]) -> bool:
+    rules = date_rules()
+    future = False
+    for word in before:
+        if word in _CLAUSE_ENDS:
+            break
+        if any(form in rules.past_auxiliaries for form in _joined(word)):
+            return False
+        future = future or any(rules.is_future(form) for form in _joined(word))
+    return future

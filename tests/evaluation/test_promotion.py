@@ -1,0 +1,145 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from marsad.annotations.jsonl import read_documents, write_documents
+from marsad.config import load_config
+from marsad.errors import MarsadError
+from marsad.evaluation.promotion import Promotion, promote, read_history, rollback
+from marsad.modeling.artifacts import read_manifest
+from marsad.modeling.training import train
+
+TEST = "test.jsonl"
+GATE = "minimum: {f1: 0.3}\nmaximum_drop: {f1: 0.05, confidence: 0.9}\n"
+
+
+@pytest.fixture
+def house(tmp_path: Path, tiny_model: Path, corpus: Path) -> Path:
+    """A folder with a gate, a good model and one that hardly learned; models/current is not there yet."""
+    (tmp_path / "gate.yaml").write_text(GATE)
+    (tmp_path / "models").mkdir()
+    trained = {one.text for one in read_documents(corpus / "train.jsonl")}  # short synthetic texts happen to be alike
+    write_documents([one for one in read_documents(corpus / "test.jsonl") if one.text not in trained], tmp_path / TEST)
+    shutil.copytree(tiny_model, tmp_path / "models" / "good")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def poor_model(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("poor") / "poor"
+    overrides = [f"output={output}", "training.epochs=1", "training.head_learning_rate=1e-9", "name=poor"]
+    return train(load_config(tiny_config, [*overrides, "training.learning_rate=1e-9"])).folder
+
+
+@pytest.fixture(scope="session")
+def other_model(tiny_config: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As good as the tiny model, and another."""
+    output = tmp_path_factory.mktemp("other") / "other"
+    overrides = [f"output={output}", f"model.init_from={tiny_model}", "training.epochs=1", "name=other"]
+    return train(load_config(tiny_config, overrides)).folder
+
+
+def run(house: Path, model: Path) -> Promotion:
+    return promote(model, [house / TEST], house / "models" / "current", house / "gate.yaml")
+
+
+def fingerprint(model: Path) -> str:
+    return read_manifest(model).fingerprint
+
+
+def test_the_first_model_needs_the_minimum_alone(house: Path, corpus: Path, tiny_model: Path) -> None:
+    promotion = run(house, house / "models" / "good")
+    current = house / "models" / "current"
+    assert promotion.promoted and promotion.first and promotion.unchecked is None
+    assert fingerprint(current) == fingerprint(tiny_model)
+    assert not current.readlink().is_absolute()  # so that the folder can be moved
+    [line] = read_history(current)
+    assert line["action"] == "promote" and line["previous"] is None and line["comparison"] is None
+    assert line["model"] == {"path": str(house / "models" / "good"), "fingerprint": fingerprint(tiny_model)}
+    assert line["strict"]["f1"] == promotion.evaluation.strict.overall.f1
+    assert line["data"]["reports"] == promotion.evaluation.reports and len(line["data"]["sha256"]) == 64
+
+
+def test_a_worse_model_changes_nothing(house: Path, corpus: Path, poor_model: Path, tiny_model: Path) -> None:
+    run(house, house / "models" / "good")
+    before = sorted(path.name for path in (house / "models").rglob("*"))
+    promotion = run(house, poor_model)
+    assert not promotion.promoted
+    failed = [check.rule for check in promotion.evaluation.gate.checks if not check.passed]
+    assert failed == ["minimum.f1", "maximum_drop.f1"]
+    assert fingerprint(house / "models" / "current") == fingerprint(tiny_model)
+    assert sorted(path.name for path in (house / "models").rglob("*")) == before
+
+
+def test_promoted_and_rolled_back(house: Path, corpus: Path, other_model: Path, tiny_model: Path) -> None:
+    current = house / "models" / "current"
+    run(house, house / "models" / "good")
+    promotion = run(house, other_model)
+    assert promotion.promoted and not promotion.first
+    assert fingerprint(current) == fingerprint(other_model)
+    line = read_history(current)[-1]
+    assert line["previous"] == {"fingerprint": fingerprint(tiny_model)}
+    assert {"name", "baseline", "system", "difference", "interval", "p_value"} <= line["comparison"][0].keys()
+    # What becomes of the folder that it was promoted from is no matter.
+    shutil.rmtree(house / "models" / "good")
+    assert rollback(current)["model"]["fingerprint"] == fingerprint(tiny_model)
+    assert fingerprint(current) == fingerprint(tiny_model)
+    assert [line["action"] for line in read_history(current)] == ["promote", "promote", "rollback"]
+    with pytest.raises(MarsadError, match="names no model before the current one"):
+        rollback(current)
+
+
+def test_a_model_is_not_promoted_twice(house: Path, corpus: Path) -> None:
+    run(house, house / "models" / "good")
+    with pytest.raises(MarsadError, match="is the current model already"):
+        run(house, house / "models" / "good")
+
+
+def test_a_model_trained_on_the_test_split_is_refused(
+    house: Path, tmp_path: Path, corpus: Path, write_tiny_config: Callable[..., Path]
+) -> None:
+    # One report of the test split, in another spelling, among those of the training split.
+    lines = (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    leaked = json.loads((house / TEST).read_text(encoding="utf-8").splitlines()[3])
+    record = {"id": "leaked", "text": "\u200f" + leaked["text"], "entities": []}
+    (tmp_path / "train.jsonl").write_text("\n".join([*lines, json.dumps(record)]), encoding="utf-8")
+    config = write_tiny_config(tmp_path / "c.yaml", data={"train": str(tmp_path / "train.jsonl")})
+    model = train(load_config(config, ["training.epochs=1"])).folder
+    with pytest.raises(MarsadError, match=f"1 reports of the test split .* such as '{leaked['id']}'"):
+        run(house, model)
+    assert not (house / "models" / "current").exists()
+
+
+def test_where_the_training_files_are_gone_that_is_said(house: Path, corpus: Path, tmp_path: Path) -> None:
+    good = house / "models" / "good"
+    files = read_manifest(good).data["train"]["files"]
+    assert run(house, good).unchecked is None and files
+    manifest = json.loads((good / "marsad.json").read_text())
+    manifest["data"]["train"]["sha256"] = "0" * 64  # as if the file had been another
+    (good / "marsad.json").write_text(json.dumps(manifest))
+    (house / "models" / "current").unlink()
+    assert "changed since the model was trained" in run(house, good).unchecked
+
+
+def test_what_stands_in_the_way_is_named(house: Path, corpus: Path, other_model: Path) -> None:
+    current = house / "models" / "current"
+    with pytest.raises(MarsadError, match="there is no current model"):
+        rollback(current)
+    shutil.copytree(other_model, current)
+    with pytest.raises(MarsadError, match="is no link that"):
+        run(house, house / "models" / "good")
+    shutil.rmtree(current)
+    run(house, house / "models" / "good")
+    run(house, other_model)
+    history = house / "models" / "HISTORY.jsonl"
+    history.write_text(history.read_text() + "{}\n")
+    with pytest.raises(MarsadError, match=r"HISTORY\.jsonl:3: is no record"):
+        rollback(current)
+    history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
+    shutil.rmtree(house / "models" / "promoted" / f"tiny-{fingerprint(house / 'models' / 'good')[:12]}")
+    with pytest.raises(MarsadError, match="has no copy of the model"):
+        rollback(current)
+    assert fingerprint(current) == fingerprint(other_model)
