@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marsad.config import Config, DataConfig, ModelConfig, TrainingConfig, load_config
+from marsad.config import CalibrationConfig, Config, DataConfig, ModelConfig, TrainingConfig, load_config
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import dump_config
 from marsad.text.normalization import TextConfig
@@ -80,6 +80,14 @@ def test_values_are_coerced(tmp_path: Path):
         ("labels: [A B]", "'A B'"),
         ("labels: ACTOR", "labels: "),
         ("training: {class_weights: {PLACE: 2}}", "training.class_weights names 'PLACE', which is not in labels"),
+        ("calibration: {thresholds: f2}", "calibration.thresholds: Input should be 'none', 'f1' or 'precision'"),
+        ("calibration: {threshold: f1}", "did you mean 'calibration.thresholds'?"),
+        ("calibration: {thresholds: precision}", "no precision is given; set precision: 0.95, say"),
+        ("calibration: {thresholds: precision, precision: {}}", "no precision is given"),
+        ("calibration: {precision: 0.9}", "precision is given, but thresholds is 'none'; set thresholds: precision"),
+        ("calibration: {thresholds: precision, precision: 95}", "expected a share above 0, at most 1, got 95"),
+        ("calibration: {thresholds: precision, precision: {DATE: 0}}", "precision DATE: expected a share above 0"),
+        ("calibration: {thresholds: precision, precision: {PLACE: 0.9}}", "calibration.precision names 'PLACE', which"),
         ('training: {class_weights: {"A\\nB": x}}', "training.class_weights.A B: "),
         ("name: a/b", "name: String should match pattern"),
         ("name: ''", "name: "),
@@ -166,7 +174,7 @@ def test_configs_are_frozen_and_their_output_follows_the_name(tmp_path: Path):
 
 
 TYPES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
-    lambda name: name.split() == [name] and name.strip("-") == name
+    lambda name: name.split() == [name] and name.strip("-") == name and name != "O"
 )
 # PyYAML mends line ends of its own accord (U+0085 as a file's name comes back as a line feed).
 PATHS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=10).map(Path)
@@ -177,6 +185,8 @@ RATES = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan
 def configs(draw: st.DrawFn) -> Config:
     labels = tuple(draw(st.lists(TYPES, min_size=1, max_size=3, unique=True)))
     weights: Any = st.none() | st.dictionaries(st.sampled_from([*labels, "O"]), RATES)
+    shares = st.floats(min_value=0, exclude_min=True, max_value=1)
+    wanted: Any = shares | st.dictionaries(st.sampled_from(labels), shares, min_size=1)
     paths = st.lists(PATHS, min_size=1, max_size=2).map(tuple)
     return Config(
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)),
@@ -190,6 +200,10 @@ def configs(draw: st.DrawFn) -> Config:
             class_weights=draw(weights),
             patience=draw(st.none() | st.integers(1, 9)),
             seed=draw(st.integers(0, 2**40)),
+        ),
+        calibration=draw(
+            st.builds(CalibrationConfig, temperature=st.booleans(), thresholds=st.sampled_from(["none", "f1"]))
+            | st.builds(CalibrationConfig, thresholds=st.just("precision"), precision=wanted)
         ),
     )
 
@@ -207,3 +221,11 @@ def test_a_shipped_config_dumps_and_loads_equal(path: Path, tmp_path: Path):
     assert _load(tmp_path, text) == config
     for section, model in Config.model_fields.items():
         assert f"{section}:" in text, model  # the resolved config shows every key
+
+
+def test_wanted_precision_is_of_every_type_or_of_those_named(tmp_path: Path):
+    every = _load(tmp_path, "calibration: {thresholds: precision, precision: 0.9}").calibration
+    assert every.wanted_precision("ACTOR") == every.wanted_precision("DATE") == 0.9
+    named = _load(tmp_path, "calibration: {thresholds: precision, precision: {DATE: 0.8}}").calibration
+    assert (named.wanted_precision("DATE"), named.wanted_precision("ACTOR")) == (0.8, None)
+    assert _load(tmp_path, "calibration: {thresholds: none}").calibration == CalibrationConfig()

@@ -39,10 +39,8 @@ def reliability(judged: Iterable[_Judged], labels: LabelSet, bins: int = 10) -> 
     Entities without a probability can't be placed in a bin; they are counted as ``without_score``. For the table itself
     see :func:`reliability_of`.
     """
-    predicted = [(pair.predicted, pair.kind) for one in judged for pair in one.pairs if pair.predicted is not None]
-    outcomes = [
-        Outcome(entity.label, entity.score, kind == "correct") for entity, kind in predicted if entity.score is not None
-    ]
+    predicted = [(pair.predicted, pair.kind == "correct") for one in judged for pair in one.pairs if pair.predicted]
+    outcomes = [Outcome(entity.label, entity.score, right) for entity, right in predicted if entity.score is not None]
     if not outcomes:
         return None
     return reliability_of(outcomes, labels, bins) | {"without_score": len(predicted) - len(outcomes)}

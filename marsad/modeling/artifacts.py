@@ -87,9 +87,8 @@ class ModelFiles:
 class Manifest:
     """What a model is: enough to tell whether two are the same and what made this one.
 
-    ``fingerprint`` hashes the weights, the tokenizer, the config and the
-    calibration together. ``precision`` is the arithmetic that the
-    training computed in (``bf16`` or ``fp32``); the weights are fp32.
+    ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
+    arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32.
     """
 
     format: int

@@ -56,14 +56,14 @@ class FittedThreshold:
 class FittedCalibration:
     """What was chosen on dev, and what it changes there.
 
-    ``likelihoods`` are the negative log-likelihoods (nats, over all ``words``) of dev's gold tags and ``errors`` the
+    ``losses`` are the negative log-likelihoods (nats, over all ``words``) of dev's gold tags and ``errors`` the
     expected calibration errors of its predicted entities (None where there are none), at temperature 1 and at the one
     chosen. ``identified`` is false where dev could not tell the temperature, which is then 1.
     """
 
     calibration: Calibration
     words: int
-    likelihoods: tuple[float, float]
+    losses: tuple[float, float]
     errors: tuple[float | None, float | None]
     identified: bool
     thresholds: Mapping[str, FittedThreshold]
@@ -76,7 +76,7 @@ class FittedCalibration:
             "dev": {
                 "words": self.words,
                 "temperature_identified": self.identified,
-                "negative_log_likelihood": dict(zip(("before", "after"), self.likelihoods, strict=True)),
+                "negative_log_likelihood": dict(zip(("before", "after"), self.losses, strict=True)),
                 "ece": dict(zip(("before", "after"), self.errors, strict=True)),
                 "thresholds": {name: fitted.record() for name, fitted in self.thresholds.items()},
             },
@@ -84,7 +84,7 @@ class FittedCalibration:
 
     def lines(self) -> list[str]:
         """In words: the temperature, and each threshold that does what was asked."""
-        before, after = (value / self.words for value in self.likelihoods)
+        before, after = (value / self.words for value in self.losses)
         errors = " → ".join("none (nothing found)" if error is None else f"{error:.4f}" for error in self.errors)
         return [
             f"temperature {self.calibration.temperature:.3f}: negative log-likelihood a word on dev {before:.4f} → "
@@ -126,8 +126,8 @@ def fit_calibration(
     """Choose temperature and thresholds on annotated documents with the scores of their words, [words, tags] each."""
     alignments = [align_entities(document, one) for document, one in zip(documents, words, strict=True)]
     gold = [tag_ids(alignment.spans, len(one), labels) for alignment, one in zip(alignments, words, strict=True)]
-    likelihood = negative_log_likelihood(scores, gold, [one.paragraphs for one in words], labels)
-    temperature, identified = fit_temperature(likelihood) if settings.temperature else (1.0, True)
+    loss = negative_log_likelihood(scores, gold, [one.paragraphs for one in words], labels)
+    temperature, identified = fit_temperature(loss) if settings.temperature else (1.0, True)
     calibrations = Calibration(), Calibration(temperature)
     before, after = (
         judge_entities(
@@ -148,7 +148,7 @@ def fit_calibration(
     return FittedCalibration(
         calibration=Calibration(temperature, {name: fitted.value for name, fitted in thresholds.items()}),
         words=sum(len(one) for one in words),
-        likelihoods=(likelihood(1.0), likelihood(temperature)),
+        losses=(loss(1.0), loss(temperature)),
         errors=(reliability_of(before, labels)["ece"], reliability_of(after, labels)["ece"]),
         identified=identified,
         thresholds=thresholds,
@@ -193,7 +193,7 @@ def negative_log_likelihood(
     logits, tags = logits[order], tags[order]
     allowed = labels.transitions.astype(np.float64)
 
-    def likelihood(temperature: float) -> float:
+    def loss(temperature: float) -> float:
         log_probs = np.maximum(log_softmax(logits / temperature), LEAST_LOG_PROB)
         probs = np.exp(log_probs)
         total = -float(log_probs[np.arange(len(tags)), tags].sum())
@@ -208,10 +208,10 @@ def negative_log_likelihood(
             at += count
         return total
 
-    return likelihood
+    return loss
 
 
-def fit_temperature(likelihood: Callable[[float], float]) -> tuple[float, bool]:
+def fit_temperature(loss: Callable[[float], float]) -> tuple[float, bool]:
     """The temperature of least negative log-likelihood (Guo et al. 2017, *On Calibration of Modern Neural Networks*).
 
     The log-likelihood is concave in the inverse temperature, so the one minimum that a bounded search finds is the
@@ -219,12 +219,12 @@ def fit_temperature(likelihood: Callable[[float], float]) -> tuple[float, bool]:
     """
     low, high = math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1])
     found = minimize_scalar(
-        lambda log_temperature: likelihood(math.exp(log_temperature)),
+        lambda log_temperature: loss(math.exp(log_temperature)),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-5},
     )
-    if min(found.x - low, high - found.x) < 1e-3:
+    if min(loss(one) for one in TEMPERATURES) <= found.fun:
         return 1.0, False
     return math.exp(float(found.x)), True
 

@@ -56,6 +56,11 @@ def weights(model: Path) -> bytes:
     return (model / "model.safetensors").read_bytes()
 
 
+def fingerprint(model: Path) -> str:
+    """What the model does, as one hash: weights, tokenizer, config and calibration."""
+    return load_tagger(model).fingerprint
+
+
 def partial_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.partial")
 
@@ -96,6 +101,7 @@ def test_a_model_folder_holds_what_it_should(tiny_model: Path, tiny_config: Path
     assert events
     assert files - events == {
         "README.md",
+        "calibration.json",
         "config.json",
         "config.yaml",
         "marsad.json",
@@ -184,6 +190,7 @@ def test_the_best_epoch_is_kept_not_the_last(
 def test_one_seed_gives_the_same_bytes(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
     again = train(load_config(tiny_config, [f"output={tmp_path / 'again'}"])).folder
     assert weights(again) == weights(tiny_model)
+    assert fingerprint(again) == fingerprint(tiny_model)
     assert course(again) == course(tiny_model)
     other = train(load_config(tiny_config, [f"output={tmp_path / 'other'}", "training.seed=14"])).folder
     assert weights(other) != weights(tiny_model)
@@ -274,6 +281,7 @@ def test_kill_9_and_resume_equals_an_unbroken_run(
     assert result.dev.record() == metrics_of(unbroken)["dev"]["strict"]
     assert course(output) == rows
     assert weights(output) == weights(unbroken)
+    assert fingerprint(output) == fingerprint(unbroken)
     assert not partial_of(output).exists()
 
 
