@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|agreement``."""
+"""The commands: ``marsad train|evaluate|predict|audit|import|export|agreement``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from marsad import __version__
 from marsad.errors import MarsadError
+
+_FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,6 +131,35 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
     audit.set_defaults(run=_audit)
 
+    take = commands.add_parser("import", help="reports from the export of an annotation tool")
+    take.add_argument("format", metavar="FORMAT", help=_FORMATS)
+    take.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders of the tool's export")
+    take.add_argument("--output", type=Path, required=True, help="file of reports to write (JSON Lines)")
+    take.add_argument(
+        "--labels", type=Path, metavar="YAML", help="the tool's labels and ours: `PER: ACTOR`, `MISC: null`"
+    )
+    take.add_argument("--encoding", default="utf-8", help="of text files (default utf-8)")
+    take.add_argument(
+        "--overlaps", choices=("reject", "longest"), default="reject", help="reports with spans that overlap"
+    )
+    take.add_argument(
+        "--unannotated", choices=("leave", "empty"), default="leave", help="leave out, or take as without entities"
+    )
+    take.add_argument(
+        "--offsets",
+        choices=("auto", "codepoints", "utf16", "graphemes"),
+        default="auto",
+        help="what doccano's offsets count",
+    )
+    take.add_argument("--report", type=Path, metavar="JSON", help="file for the counts and all that was changed")
+    take.set_defaults(run=_import)
+
+    give = commands.add_parser("export", help="reports for an annotation tool")
+    give.add_argument("format", metavar="FORMAT", help=_FORMATS)
+    give.add_argument("files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines)")
+    give.add_argument("--output", type=Path, required=True, help="file or new folder to write")
+    give.set_defaults(run=_export)
+
     agreement = commands.add_parser("agreement", help="compare two annotations of the same reports")
     agreement.add_argument("first", type=Path, help="a file of annotated reports, or a folder of them")
     agreement.add_argument("second", type=Path, help="the same reports, annotated again")
@@ -215,6 +246,37 @@ def _audit(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
     return 3 if options.strict and audit.errors else 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from marsad.annotations.formats.importing import import_files
+    from marsad.files import write_report
+
+    result = import_files(
+        options.format,
+        options.paths,
+        options.output,
+        options.labels,
+        options.encoding,
+        options.overlaps,
+        options.unannotated,
+        options.offsets,
+    )
+    print(result.table())
+    if options.report is not None:
+        print(f"report: {write_report(options.report, result.record())}")
+    print(f"{result.imported} reports: {options.output}")
+    if result.rejected:
+        print(f"{result.rejected.total()} rejected: {result.rejects}")
+    return result.exit_code
+
+
+def _export(options: argparse.Namespace) -> int:
+    from marsad.annotations.formats.importing import export_files
+
+    count = export_files(options.format, options.files, options.output)
+    print(f"{count} reports: {options.output}")
+    return 0
 
 
 def _agreement(options: argparse.Namespace) -> int:

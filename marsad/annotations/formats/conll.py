@@ -23,18 +23,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from marsad.annotations.formats.checking import check_report
-from marsad.annotations.formats.raw import LeftOut, RawReport, RawSpan, lines_of
+from marsad.annotations.formats.raw import LeftOut, RawReport, RawSpan, as_json, lines_of, new_file
 from marsad.annotations.jsonl import document_from_record, document_to_record
 from marsad.documents import Document
 from marsad.errors import MarsadError
-from marsad.files import open_whole, to_json
 from marsad.modeling.tagging import WordSpan, align_entities, decode_tags, encode_tags
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
 
 _KEYS = ("id", "published", "source", "metadata", "text", "entities")
 _COMMENT = re.compile(rf"# ({'|'.join(_KEYS)}) = (.*)", re.DOTALL)
-_TAG = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
+IS_TAG = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -100,6 +99,8 @@ def _documents(path: Path, encoding: str) -> Iterator[_Open]:
     sentence: list[_Row] = []
     marked = False  # whether documents begin at -DOCSTART- or comments, or each sentence is one
     for number, line in lines_of(path, encoding):
+        if isinstance(line, bytes):
+            raise MarsadError(f"{path}:{number}: not UTF-8; save the file as UTF-8, or name its encoding (--encoding)")
         if not line.strip(" \t"):
             sentence = []
             continue
@@ -143,7 +144,7 @@ def _documents(path: Path, encoding: str) -> Iterator[_Open]:
 
 def _row(line: str, number: int) -> _Row | None:
     columns = line.rstrip(" \t").split("\t") if "\t" in line.strip(" \t") else _BLANKS.split(line.strip(" \t"))
-    if len(columns) < 2 or not columns[0].strip(" ") or not _TAG.fullmatch(columns[-1].strip(" ")):
+    if len(columns) < 2 or not columns[0].strip(" ") or not IS_TAG.fullmatch(columns[-1].strip(" ")):
         return None
     return _Row(number, columns[0].strip(" "), columns[-1].strip(" "))
 
@@ -219,7 +220,7 @@ def _report(one: _Open, path: Path, scheme: str) -> RawReport | LeftOut:
         if "entities" in one.comments:
             entities = _json(one.comments, "entities", list)
     except ValueError as error:
-        return LeftOut(where, raw, name, str(error))
+        return LeftOut(where, raw, name, "comments and words disagree", str(error), spans=len(spans))
     raw_spans = [RawSpan(places[span.first][0], places[span.last - 1][1], span.label) for span in spans]
     if entities is not None:
         exact = _exact_spans(text, entities, spans, len(words))
@@ -314,13 +315,9 @@ def write(documents: Iterable[Document], path: Path) -> None:
 
     Raises MarsadError when the file can't be written, or a label can't be part of a tag.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open_whole(path) as file:
-            for document in documents:
-                _write_document(document, file)
-    except OSError as error:
-        raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
+    with new_file(path) as file:
+        for document in documents:
+            _write_document(document, file)
 
 
 def _write_document(document: Document, file: TextIO) -> None:
@@ -345,7 +342,7 @@ def _write_document(document: Document, file: TextIO) -> None:
         comments["entities"] = record["entities"]
     file.write("-DOCSTART-\tO\n")
     for key, value in comments.items():
-        file.write(f"# {key} = {to_json(value)}\n")
+        file.write(f"# {key} = {as_json(value)}\n")
     for first, last in words.paragraphs:
         for word, tag in zip(words.words[first:last], tags[first:last], strict=True):
             file.write(f"{_shown(document.text[word.start : word.end])}\t{tag}\n")
