@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|import|export|agreement``."""
+"""The commands: ``marsad train|evaluate|predict|audit|import|export|split|agreement``."""
 
 from __future__ import annotations
 
@@ -127,7 +127,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="texts that may not be repeated",
     )
-    audit.add_argument("--output", type=Path, help="folder for audit.json")
+    audit.add_argument(
+        "--reference",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="training data that the reports are compared with, such as data/train.jsonl",
+    )
+    audit.add_argument("--rare", type=int, default=20, metavar="N", help="name labels with fewer entities (default 20)")
+    audit.add_argument("--output", type=Path, help="folder for audit.json and audit.html")
     audit.add_argument("--strict", action="store_true", help="exit with 3 when there are errors")
     audit.set_defaults(run=_audit)
 
@@ -160,10 +169,34 @@ def _parser() -> argparse.ArgumentParser:
     give.add_argument("--output", type=Path, required=True, help="file or new folder to write")
     give.set_defaults(run=_export)
 
+    split = commands.add_parser("split", help="deal annotated reports out to train, dev and test")
+    split.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="files of annotated reports, or their folder"
+    )
+    split.add_argument("--output", type=Path, required=True, help="folder for train.jsonl, dev.jsonl and test.jsonl")
+    split.add_argument(
+        "--shares",
+        nargs=3,
+        type=float,
+        default=[0.7, 0.1, 0.2],
+        metavar=("TRAIN", "DEV", "TEST"),
+        help="default 0.7 0.1 0.2",
+    )
+    split.add_argument(
+        "--group-by", metavar="KEY", help="keep reports of one value together: date (published), source or another key"
+    )
+    split.add_argument(
+        "--keep", type=Path, metavar="DIR", help="a split that exists: its reports stay where they are, others join it"
+    )
+    split.add_argument("--seed", type=int, default=13, help="default 13")
+    split.set_defaults(run=_split)
+
     agreement = commands.add_parser("agreement", help="compare two annotations of the same reports")
     agreement.add_argument("first", type=Path, help="a file of annotated reports, or a folder of them")
     agreement.add_argument("second", type=Path, help="the same reports, annotated again")
-    agreement.add_argument("--output", type=Path, help="folder for agreement.json")
+    agreement.add_argument("--output", type=Path, help="folder for agreement.json and agreement.html, to decide in")
+    agreement.add_argument("--decisions", type=Path, metavar="FILE", help="what was decided in agreement.html")
+    agreement.add_argument("--write", type=Path, metavar="FILE", help="file for the reports as decided")
     agreement.set_defaults(run=_agreement)
     return parser
 
@@ -239,12 +272,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     from marsad.annotations.audit import audit_files
-    from marsad.files import write_report
+    from marsad.annotations.page import audit_page
+    from marsad.files import write_page, write_report
 
-    audit = audit_files(options.paths, options.against)
+    audit = audit_files(options.paths, options.against, options.reference, options.rare)
     print(audit.table())
     if options.output is not None:
         print(f"report: {write_report(options.output / 'audit.json', audit.record())}")
+        print(f"page: {write_page(options.output / 'audit.html', audit_page(audit))}")
     return 3 if options.strict and audit.errors else 0
 
 
@@ -279,16 +314,43 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _agreement(options: argparse.Namespace) -> int:
-    from marsad.annotations.agreement import compare_annotations
+def _split(options: argparse.Namespace) -> int:
     from marsad.annotations.jsonl import document_files, read_documents
-    from marsad.files import write_report
+    from marsad.annotations.splits import SPLITS, read_split, split_documents, write_split
 
+    kept = None
+    if options.keep is not None:
+        kept = read_split(options.keep)
+        if not kept:
+            raise MarsadError(f"{options.keep}: holds no {' or '.join(f'{name}.jsonl' for name in SPLITS)} to keep")
+    documents = read_documents(document_files(options.paths), annotated=True)
+    shares = dict(zip(SPLITS, options.shares, strict=True))
+    split = split_documents(documents, shares, options.group_by, options.seed, kept)
+    paths = write_split(split, options.output)
+    print(split.table())
+    print(f"split: {', '.join(str(path) for path in paths)}")
+    return 0
+
+
+def _agreement(options: argparse.Namespace) -> int:
+    from marsad.annotations.agreement import adjudicate, compare_annotations, read_decisions
+    from marsad.annotations.jsonl import document_files, read_documents, write_documents
+    from marsad.annotations.page import agreement_page
+    from marsad.files import write_page, write_report
+
+    if (options.decisions is None) != (options.write is None):
+        raise MarsadError("--decisions and --write go together: the decisions to apply, and the file to write")
     first, second = (read_documents(document_files([path])) for path in (options.first, options.second))
     agreement = compare_annotations(first, second)
     print(agreement.table())
     if options.output is not None:
+        page = agreement_page(agreement, str(options.first), str(options.second))
         print(f"report: {write_report(options.output / 'agreement.json', agreement.record())}")
+        print(f"page: {write_page(options.output / 'agreement.html', page)}")
+    if options.write is not None:
+        documents = adjudicate(agreement, first, read_decisions(options.decisions))
+        write_documents(documents, options.write)
+        print(f"{len(documents)} reports: {options.write}")
     return 0
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,6 +37,45 @@ def open_whole(path: Path) -> Iterator[TextIO]:
             partial.unlink()
 
 
+@contextmanager
+def open_together(paths: Sequence[Path]) -> Iterator[Sequence[TextIO]]:
+    """UTF-8 text files to write that take their places together when the block ends without an error.
+
+    Where one of them can't take its place, or the process is told to end in between, those before it get their old
+    content back.
+    """
+    paths = [path.resolve() for path in paths]
+    partials = [path.with_name(f".{path.name}.partial") for path in paths]
+    previous = [path.with_name(f".{path.name}.previous") for path in paths]
+    replaced: list[tuple[Path, Path]] = []
+    try:
+        with ExitStack() as stack:
+            files = [stack.enter_context(partial.open("w", encoding="utf-8", newline="\n")) for partial in partials]
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for path, old in zip(paths, previous, strict=True):
+            old.unlink(missing_ok=True)
+            if path.exists():
+                shutil.copy2(path, old)
+        try:
+            for path, partial, old in zip(paths, partials, previous, strict=True):
+                replaced.append((path, old))
+                partial.replace(path)
+        except BaseException:
+            for path, old in replaced:
+                if old.exists():
+                    old.replace(path)
+                else:
+                    path.unlink(missing_ok=True)
+            raise
+    finally:
+        for path in [*partials, *previous]:
+            with suppress(OSError):
+                path.unlink()
+
+
 def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:
     """JSON with Arabic as it is; lone surrogates stay escapes, since UTF-8 has no form for them."""
     text = json.dumps(values, ensure_ascii=False, indent=indent)
@@ -60,6 +100,17 @@ def write_report(path: Path, values: Mapping[str, Any]) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, values)
+    except OSError as error:
+        raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
+    return path
+
+
+def write_page(path: Path, text: str) -> Path:
+    """As :func:`write_report` for text, such as a page."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_whole(path) as file:
+            file.write(text)
     except OSError as error:
         raise MarsadError(f"{path}: can't be written ({error.strerror or error})") from None
     return path

@@ -2,63 +2,107 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from sklearn.metrics import cohen_kappa_score
 
+from marsad.annotations.display import in_label_order, text_around
+from marsad.annotations.jsonl import read_records
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 from marsad.evaluation.scoring import Counts
-from marsad.modeling.tagging import Alignment, WordSpan, align_entities
+from marsad.modeling.tagging import Alignment, WordSpan, align_entities, word_spans_to_entities
 from marsad.text.normalization import TextConfig
-from marsad.text.words import Words, split_words, words_in_span
+from marsad.text.words import Words, split_words
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Entities of one stretch of a report that the two annotations do not share; one side may be empty.
+    """Entities of the stretch ``[start, end)`` of a report that two annotations do not share; one side may be empty.
 
-    An entity that can't be put on words stands alone, with the reason.
+    ``kind``: ``boundary`` (one entity on each side, of one type), ``type`` (the same span), ``only first``, ``only
+    second``, ``mixed``. ``around`` is the text before the stretch, its own and the text after it. An entity that
+    can't be put on words stands alone, with the ``reason``.
     """
 
     document: str
-    context: str
-    first: tuple[str, ...]
-    second: tuple[str, ...]
+    start: int
+    end: int
+    kind: str
+    around: tuple[str, str, str]
+    first: tuple[Entity, ...]
+    second: tuple[Entity, ...]
+    reason: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int, str]:
+        """By which a decision names it."""
+        return self.document, self.start, self.end, self.kind
+
+    @property
+    def types(self) -> list[str]:
+        """The entity types that either annotation gives."""
+        return in_label_order({entity.label for entity in chain(self.first, self.second)})
+
+    def shown(self, side: Sequence[Entity]) -> list[str]:
+        """The entities of a side as ``[text]LABEL``."""
+        note = f" ({self.reason})" if self.reason else ""
+        return [f"[{self.surface(entity)}]{entity.label}{note}" for entity in side]
+
+    def surface(self, entity: Entity) -> str:
+        """The text of one of the entities."""
+        return self.around[1][entity.start - self.start : entity.end - self.start]
+
+    @property
+    def context(self) -> str:
+        """The stretch and the words around it on one line."""
+        return " ".join("".join(self.around).split())
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "id": self.document,
+            "start": self.start,
+            "end": self.end,
+            "kind": self.kind,
+            "types": self.types,
             "context": self.context,
-            "first": list(self.first),
-            "second": list(self.second),
+            "first": self.shown(self.first),
+            "second": self.shown(self.second),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Agreement per type: ``strict`` (span and type equal), ``partial`` (type equal, spans meet), and over words.
+    """Agreement of the ``common`` reports per type: ``strict`` (span and type equal) and ``partial`` (spans meet).
 
     In the counts the first annotation stands as gold and the second as predicted; F1 does not depend on that.
-    ``kappa`` is Cohen's, over the entity types of all words (O counted as one).
+    ``kappa`` is Cohen's, over the entity types of all words (O counted as one); ``kappas`` the same for each type
+    against all else.
 
     An entity that can't be put on words agrees with none. ``widened``: how many entities of the first and of the second
     cut words and were compared as widened to them.
     """
 
-    reports: int
+    common: frozenset[str]
     only_first: int
     only_second: int
     strict: Mapping[str, Counts]
     partial: Mapping[str, Counts]
     kappa: float
+    kappas: Mapping[str, float]
     disagreements: tuple[Disagreement, ...]
     widened: tuple[int, int]
+
+    @property
+    def reports(self) -> int:
+        """How many stand in both."""
+        return len(self.common)
 
     def record(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -69,6 +113,7 @@ class Agreement:
             "strict": {name: counts.record() for name, counts in self.strict.items()},
             "partial": {name: counts.record() for name, counts in self.partial.items()},
             "kappa": self.kappa,
+            "kappa_by_type": dict(self.kappas),
             "widened_first": self.widened[0],
             "widened_second": self.widened[1],
             "disagreements": [one.record() for one in self.disagreements],
@@ -80,20 +125,21 @@ class Agreement:
             f"{self.reports} reports in both ({self.only_first} only in the first, {self.only_second} in the second)"
         ]
         width = max(len(name) for name in [*self.strict, "all"])
-        lines.append(f"{'':{width}}  strict F1  partial F1  first  second")
+        lines.append(f"{'':{width}}  strict F1  partial F1  kappa over words  first  second")
         strict, partial = dict(self.strict), dict(self.partial)
         strict["all"] = sum(self.strict.values(), Counts())
         partial["all"] = sum(self.partial.values(), Counts())
+        kappas = {**self.kappas, "all": self.kappa}
         for name, counts in strict.items():
             lines.append(
-                f"{name:{width}}  {counts.f1:9.4f}  {partial[name].f1:10.4f}  {counts.gold:5d}  {counts.predicted:6d}"
+                f"{name:{width}}  {counts.f1:9.4f}  {partial[name].f1:10.4f}  {kappas[name]:16.4f}  {counts.gold:5d}  "
+                f"{counts.predicted:6d}"
             )
-        lines.append(f"Cohen's kappa over words: {self.kappa:.4f}")
         if any(self.widened):
             one, other = self.widened
             lines.append(f"spans that cut words, widened to them: {one} in the first, {other} in the second")
         for found in self.disagreements[:most]:
-            first, second = (" ".join(side) or "—" for side in (found.first, found.second))
+            first, second = (" ".join(found.shown(side)) or "—" for side in (found.first, found.second))
             lines.append(f"  {found.document}: {first} / {second}: {found.context}")
         if len(self.disagreements) > most:
             lines.append(f"  … and {len(self.disagreements) - most} more disagreements")
@@ -123,18 +169,24 @@ def compare_annotations(first: Sequence[Document], second: Sequence[Document]) -
         for side, alignment in enumerate(alignments):
             tags[side].extend(_word_types(alignment.spans, len(words)))
             widened[side] += len(alignment.widened)
-        disagreements += _disagreements(one, words, alignments[0].spans, alignments[1].spans)
-        disagreements += _dropped(one, words, alignments[0], alignments[1])
+        disagreements += _disagreements(one, words, alignments[0], alignments[1])
+        disagreements += _dropped(one, alignments[0], alignments[1])
+    types = in_label_order(strict)
     return Agreement(
-        reports=len(pairs),
+        common=frozenset(one.id for one, _ in pairs),
         only_first=len(first) - len(pairs),
         only_second=len(second) - len(pairs),
-        strict=dict(sorted(strict.items())),
-        partial=dict(sorted(partial.items())),
-        kappa=1.0 if tags[0] == tags[1] else float(cohen_kappa_score(tags[0], tags[1])),
+        strict={name: strict[name] for name in types},
+        partial={name: partial[name] for name in types},
+        kappa=_kappa(tags[0], tags[1]),
+        kappas={name: _kappa(*([tag == name for tag in side] for side in tags)) for name in types},
         disagreements=tuple(disagreements),
         widened=(widened[0], widened[1]),
     )
+
+
+def _kappa(first: Sequence[str] | Sequence[bool], second: Sequence[str] | Sequence[bool]) -> float:
+    return 1.0 if first == second else float(cohen_kappa_score(first, second))
 
 
 def _count(first: Alignment, second: Alignment, strict: dict[str, Counts], partial: dict[str, Counts]) -> None:
@@ -164,42 +216,125 @@ def _word_types(spans: Iterable[WordSpan], length: int) -> list[str]:
     return types
 
 
-def _disagreements(
-    document: Document, words: Words, first: Sequence[WordSpan], second: Sequence[WordSpan]
-) -> list[Disagreement]:
-    found = []
-    left = [span for span in first if span not in second]
-    right = [span for span in second if span not in first]
-    while left or right:
-        group: tuple[list[WordSpan], list[WordSpan]] = ([], [])
-        seed = min((span for span in chain(left, right)), key=lambda span: span.first)
-        end = seed.last
-        for side, pool in zip(group, (left, right), strict=True):
-            for span in [span for span in pool if span.first < end]:
-                side.append(span)
-                pool.remove(span)
-                end = max(end, span.last)
-        shown = [tuple(_show(document, words, span) for span in side) for side in group]
-        found.append(Disagreement(document.id, _context(document, words, seed.first, end), shown[0], shown[1]))
-    return found
+def _disagreements(document: Document, words: Words, first: Alignment, second: Alignment) -> Iterator[Disagreement]:
+    """Stretches of entities that meet and are not shared, in order; each entity as widened to whole words."""
+    left = [span for span in first.spans if span not in second.spans]
+    right = [span for span in second.spans if span not in first.spans]
+    group: tuple[list[WordSpan], list[WordSpan]] = ([], [])
+    end = 0
+    spans = sorted([*((span, 0) for span in left), *((span, 1) for span in right)], key=lambda one: one[0].first)
+    for span, side in spans:
+        if span.first >= end and any(group):
+            yield _disagreement(document, words, group)
+            group = ([], [])
+        group[side].append(span)
+        end = max(end, span.last)
+    if any(group):
+        yield _disagreement(document, words, group)
 
 
-def _dropped(document: Document, words: Words, first: Alignment, second: Alignment) -> Iterator[Disagreement]:
+def _disagreement(
+    document: Document, words: Words, group: tuple[Sequence[WordSpan], Sequence[WordSpan]]
+) -> Disagreement:
+    first, second = (tuple(word_spans_to_entities(side, [None] * len(side), words)) for side in group)
+    return _around(document, _kind(first, second), first, second)
+
+
+def _kind(first: Sequence[Entity], second: Sequence[Entity]) -> str:
+    if not first or not second:
+        return "only second" if second else "only first"
+    if len(first) == len(second) == 1:
+        if first[0].label == second[0].label:
+            return "boundary"
+        if (first[0].start, first[0].end) == (second[0].start, second[0].end):
+            return "type"
+    return "mixed"
+
+
+def _around(
+    document: Document, kind: str, first: tuple[Entity, ...], second: tuple[Entity, ...], reason: str | None = None
+) -> Disagreement:
+    start = min(entity.start for entity in chain(first, second))
+    end = max(entity.end for entity in chain(first, second))
+    return Disagreement(document.id, start, end, kind, text_around(document.text, start, end), first, second, reason)
+
+
+def _dropped(document: Document, first: Alignment, second: Alignment) -> Iterator[Disagreement]:
     """The entities that could not be put on words, each with the reason."""
-    for alignment in (first, second):
-        for entity, why in alignment.dropped:
-            context = _context(document, words, *words_in_span(words.words, entity.start, entity.end))
-            shown = (f"[{document.text[entity.start : entity.end]}]{entity.label} ({why})",)
-            sides = (shown, ()) if alignment is first else ((), shown)
-            yield Disagreement(document.id, context, *sides)
+    for entity, why in first.dropped:
+        yield _around(document, "only first", (entity,), (), why)
+    for entity, why in second.dropped:
+        yield _around(document, "only second", (), (entity,), why)
 
 
-def _context(document: Document, words: Words, first: int, last: int) -> str:
-    """The words ``[first, last)`` with six before and after them."""
-    around = words.words[max(first - 6, 0) : last + 6]
-    return " ".join(document.text[around[0].start : around[-1].end].split()) if around else ""
+CHOICES = ("first", "second", "neither")
 
 
-def _show(document: Document, words: Words, span: WordSpan) -> str:
-    entity = Entity(words.words[span.first].start, words.words[span.last - 1].end, span.label)
-    return f"[{document.text[entity.start : entity.end]}]{entity.label}"
+def read_decisions(path: Path) -> dict[tuple[str, int, int, str], str]:
+    """Decisions as the page of disagreements gives them: ``{"id", "start", "end", "kind", "choice"}``, one a line.
+
+    Of two on the same stretch the later counts. Raises MarsadError naming file and line for a record that is none.
+    """
+    decisions = {}
+    for where, record in read_records(path):
+        key = (record.get("id"), record.get("start"), record.get("end"), record.get("kind"))
+        if tuple(map(type, key)) != (str, int, int, str) or record.get("choice") not in CHOICES:
+            raise MarsadError(
+                f"{where}: not a decision; expected id, start, end, kind and a choice of {', '.join(CHOICES)}"
+            )
+        decisions[key] = record["choice"]
+    return decisions  # type: ignore[return-value]  # the types were looked at
+
+
+def adjudicate(
+    agreement: Agreement, first: Sequence[Document], decisions: Mapping[tuple[str, int, int, str], str]
+) -> list[Document]:
+    """The reports of both annotations with what they share and, where they don't, what was decided.
+
+    Everything but the entities is the first annotation's. An entity that was decided on stands on whole words.
+
+    Raises MarsadError for a disagreement without a decision, a decision on something that is none, and choices that
+    overlap.
+    """
+    by_report: dict[str, list[Disagreement]] = defaultdict(list)
+    open_ = []
+    left = dict(decisions)
+    for one in agreement.disagreements:
+        by_report[one.document].append(one)
+        if left.pop(one.key, None) is None:
+            open_.append(one)
+    if open_:
+        one = open_[0]
+        raise MarsadError(
+            f"{len(open_)} of {len(agreement.disagreements)} disagreements are not decided, the first "
+            f"[{one.start}, {one.end}) of {one.document!r}; decide on them in agreement.html"
+        )
+    if left:
+        name, start, end, kind = next(iter(left))
+        raise MarsadError(
+            f"{len(left)} decisions are on no disagreement of these annotations, the first [{start}, {end}) {kind} of "
+            f"{name!r}; they were made on others"
+        )
+    return [
+        _decided(document, by_report[document.id], decisions) for document in first if document.id in agreement.common
+    ]
+
+
+def _decided(
+    document: Document, disagreements: Sequence[Disagreement], decisions: Mapping[tuple[str, int, int, str], str]
+) -> Document:
+    chosen = [
+        entity
+        for one in disagreements
+        for entity in {"first": one.first, "second": one.second, "neither": ()}[decisions[one.key]]
+    ]
+    spans = [(one.start, one.end) for one in disagreements if one.first]
+    shared = [
+        entity
+        for entity in document.entities
+        if not any(start < entity.end and entity.start < end for start, end in spans)
+    ]
+    try:
+        return replace(document, entities=(*shared, *chosen))
+    except ValueError as error:
+        raise MarsadError(f"report {document.id!r}: what was decided does not go together: {error}") from None

@@ -6,6 +6,7 @@ offsets count Unicode code points of ``text``. Further keys are kept.
 
 from __future__ import annotations
 
+import codecs
 import json
 import lzma
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -75,25 +76,21 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises MarsadError as :func:`read_documents`.
     """
+    for where, raw in read_lines(path):
+        yield where, record_from_line(raw, where)
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The lines of a file as they are, each with ``file:line``, without the blank ones and a byte order mark.
+
+    Raises MarsadError where the file itself can't be read.
+    """
     try:
         with lzma.open(path, "rb") if path.suffix == ".xz" else path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
-                where = f"{path}:{number}"
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                except UnicodeDecodeError as error:
-                    raise MarsadError(
-                        f"{where}: invalid UTF-8 at byte {error.start} of the line; save the file as UTF-8"
-                    ) from None
-                if not line:
-                    continue
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise MarsadError(f"{where}: not JSON ({error}); expected one object a line") from None
-                if not isinstance(record, dict):
-                    raise MarsadError(f"{where}: a JSON {type(record).__name__}, expected an object with id and text")
-                yield where, record
+                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                if line.strip():
+                    yield f"{path}:{number}", line
     except FileNotFoundError:
         raise MarsadError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -102,6 +99,19 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MarsadError(f"{path}: broken or no xz file ({error}); fetch or pack it again") from None
     except OSError as error:
         raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
+
+
+def record_from_line(raw: bytes, where: str) -> dict[str, Any]:
+    """The JSON object of a line; ``where`` begins every error message. Raises MarsadError as :func:`read_documents`."""
+    try:
+        record = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MarsadError(f"{where}: invalid UTF-8 at byte {error.start} of the line; save the file as UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise MarsadError(f"{where}: not JSON ({error}); expected one object a line") from None
+    if not isinstance(record, dict):
+        raise MarsadError(f"{where}: a JSON {type(record).__name__}, expected an object with id and text")
+    return record
 
 
 def document_from_record(record: dict[str, Any], where: str, labels: Collection[str] | None = None) -> Document:
@@ -125,8 +135,8 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
         document = Document(
             id=record["id"],
             text=record["text"],
-            entities=tuple(_entity_from_record(entity) for entity in entities),
-            published=_date(record.get("published")),
+            entities=tuple(entity_from_record(entity) for entity in entities),
+            published=date_from_record(record.get("published")),
             source=source,
             metadata={key: value for key, value in record.items() if key not in RESERVED_KEYS},
         )
@@ -142,7 +152,8 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
     return document
 
 
-def _entity_from_record(record: Any) -> Entity:
+def entity_from_record(record: Any) -> Entity:
+    """An entity from its JSON object. Raises ValueError that says what is wrong with it."""
     if not isinstance(record, dict):
         raise ValueError(f"an entity is {record!r}, expected an object with start, end and label")
     for key in ("start", "end", "label"):
@@ -155,7 +166,8 @@ def _entity_from_record(record: Any) -> Entity:
     return Entity(record["start"], record["end"], record["label"], score, extra)
 
 
-def _date(value: Any) -> date | None:
+def date_from_record(value: Any) -> date | None:
+    """The day of publication from its JSON value. Raises ValueError where it is none."""
     if value is None:
         return None
     try:

@@ -38,9 +38,9 @@ def test_a_boundary_counts_as_partial_and_is_shown_with_both_readings():
         "LOCATION": (1, 1, 1),
     }
     assert agreement.partial["ACTOR"].f1 == 1.0
-    assert [(one.first, one.second) for one in agreement.disagreements] == [
-        (("[قوات النظام]ACTOR",), ("[النظام]ACTOR",)),
-        (("[أمس]DATE",), ()),
+    assert [(one.kind, one.shown(one.first), one.shown(one.second)) for one in agreement.disagreements] == [
+        ("boundary", ["[قوات النظام]ACTOR"], ["[النظام]ACTOR"]),
+        ("only first", ["[أمس]DATE"], []),
     ]
     # Types of the six words: O A A L L D against O O A L L O: 4 of 6 agree, 2/6·3/6 + 2/6·1/6 + 2/6·2/6 by chance.
     chance = (1 * 3 + 2 * 1 + 2 * 2 + 1 * 0) / 36
@@ -65,14 +65,14 @@ def test_entities_that_fit_no_words_count_and_are_listed():
             counts = by_type["LOCATION"]
             assert (counts.correct, counts.gold, counts.predicted) == expected
         (found,) = agreement.disagreements
-        assert (found.first or found.second) == ("[قصف\nسرمين]LOCATION (crosses the end of a line)",)
+        assert found.shown(found.first or found.second) == ["[قصف\nسرمين]LOCATION (crosses the end of a line)"]
         assert bool(found.first) is (first is one)
         assert found.context == "قصف سرمين أمس"
 
 
 def test_an_entity_of_a_report_without_words_is_listed():
     (found,) = compare_annotations([Document("a", " ", (Entity(0, 1, "DATE"),))], [Document("a", " ")]).disagreements
-    assert (found.first, found.second, found.context) == (("[ ]DATE (holds no word)",), (), "")
+    assert (found.shown(found.first), found.second, found.context) == (["[ ]DATE (holds no word)"], (), "")
 
 
 def test_widened_spans_are_counted_and_reported():
