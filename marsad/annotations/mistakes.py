@@ -11,10 +11,12 @@ annotation.
 from __future__ import annotations
 
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +24,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from marsad.annotations.display import text_around
+from marsad.annotations.display import in_label_order, text_around
+from marsad.annotations.jsonl import read_documents
+from marsad.annotations.page import segments, type_classes
 from marsad.annotations.planting import plant_mistake, planted_kinds, touches
+from marsad.config import Config
 from marsad.documents import Entity
+from marsad.errors import MarsadError
 from marsad.labels import LabelSet
 from marsad.modeling.decoding import decode_spans, log_softmax, span_posteriors
-from marsad.modeling.folds import HeldOut
+from marsad.modeling.folds import HeldOut, score_held_out
 from marsad.modeling.tagging import WordSpan, align_entities, tag_ids, word_spans_to_entities
+from marsad.pages.page import render_page
 from marsad.text.words import Words
 
 FOLDS = 3
@@ -38,6 +45,8 @@ Kind = Literal["missed", "spurious", "type", "boundary", "both"]
 KINDS: tuple[Kind, ...] = ("missed", "spurious", "type", "boundary", "both")
 # Planted mistakes that the order is learned from, at least; each report gets equally many.
 _PLANTED = 2000
+# Suspects on the page; all are in errors.json.
+_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,111 @@ class Suspect:
     def types(self) -> tuple[str, ...]:
         """The entity types that it is about."""
         return tuple(dict.fromkeys(entity.label for entity in (*self.given, *self.suggested)))
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """The suspects of annotated reports, the likeliest mistake first, and how they were found."""
+
+    files: tuple[str, ...]
+    reports: int
+    entities: int
+    folds: int
+    epochs: int
+    suspects: tuple[Suspect, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "files": list(self.files),
+            "reports": self.reports,
+            "entities": self.entities,
+            "folds": self.folds,
+            "epochs": self.epochs,
+            "suspects": [
+                {
+                    "id": one.document,
+                    "kind": one.kind,
+                    "start": one.start,
+                    "end": one.end,
+                    "text": one.around[1],
+                    "score": round(one.score, 4),
+                    "given": [_entity_record(entity) for entity in one.given],
+                    "suggested": [_entity_record(entity) for entity in one.suggested],
+                }
+                for one in self.suspects
+            ],
+        }
+
+    def table(self, most: int = 50) -> str:
+        """The first ``most`` suspects, a line each, and how many there are of each kind."""
+        lines = [f"{'':>5}  {'score':>5}  {'kind':8}  where"]
+        for place, one in enumerate(self.suspects[:most], 1):
+            where = f"{one.document} [{one.start}, {one.end})"
+            change = f"{_reading(one, one.given)} → {_reading(one, one.suggested)}"
+            lines.append(f"{place:5d}  {one.score:5.3f}  {one.kind:8}  {where}  {change}")
+        if len(self.suspects) > most:
+            lines.append(f"  … and {len(self.suspects) - most} more, less and less likely")
+        counts = Counter(one.kind for one in self.suspects)
+        kinds = ", ".join(f"{kind} {counts[kind]}" for kind in KINDS if counts[kind])
+        lines.append(
+            f"{self.entities} entities in {self.reports} reports, read by {self.folds} networks that learned from the "
+            f"others ({self.epochs} epochs); {len(self.suspects)} suspects{f' ({kinds})' if kinds else ''}"
+        )
+        return "\n".join(lines)
+
+
+def _entity_record(entity: Entity) -> dict[str, Any]:
+    record: dict[str, Any] = {"start": entity.start, "end": entity.end, "label": entity.label}
+    return record if entity.score is None else record | {"score": round(entity.score, 4)}
+
+
+def _reading(suspect: Suspect, entities: Sequence[Entity]) -> str:
+    text = suspect.around[1]
+    parts = (f"{e.label} «{text[e.start - suspect.start : e.end - suspect.start]}»" for e in entities)
+    return " ".join(" ".join(parts).split()) or "nothing"
+
+
+def find_mistakes(paths: Sequence[Path], config: Config, folds: int = FOLDS, output: Path | None = None) -> Mistakes:
+    """Likely mistakes in files of annotated reports.
+
+    Of ``config``, ``data``, ``name`` and ``output`` are not used. ``output``: a folder that keeps the scores of each
+    fold, so that the next call with the same reports, config and folds trains only those that lack; a temporary one
+    where None.
+
+    Raises MarsadError for files that can't be read as annotated reports, and as ``folds.score_held_out``.
+    """
+    documents = read_documents(paths, config.labels, annotated=True)
+    if not any(document.entities for document in documents):
+        raise MarsadError(f"{', '.join(map(str, paths))}: no report has an entity; there is nothing to learn from")
+    if output is not None:
+        held = score_held_out(documents, config, folds, output / "folds")
+    else:
+        with tempfile.TemporaryDirectory(prefix="marsad-errors-") as folder:
+            held = score_held_out(documents, config, folds, Path(folder))
+    return Mistakes(
+        tuple(str(path) for path in paths),
+        len(documents),
+        sum(len(document.entities) for document in documents),
+        folds,
+        config.training.epochs,
+        tuple(rank_suspects(held, config.label_set, config.training.seed)),
+    )
+
+
+def mistakes_page(mistakes: Mistakes) -> str:
+    """The HTML of likely mistakes: as annotated and as suggested, side by side, to go through from the top."""
+    labels = in_label_order({name for one in mistakes.suspects for name in one.types})
+    shown = mistakes.suspects[:_SHOWN]
+    return render_page(
+        "errors.html.j2",
+        mistakes=mistakes,
+        colors=type_classes(labels),
+        kinds=[kind for kind in KINDS if any(one.kind == kind for one in shown)],
+        cards=[
+            (one, *(segments(one.around[1], one.start, side) for side in (one.given, one.suggested))) for one in shown
+        ],
+    )
 
 
 def rank_suspects(held: Sequence[HeldOut], labels: LabelSet, seed: int = 13) -> list[Suspect]:
