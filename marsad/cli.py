@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|import|export|split|agreement|errors``."""
+"""The commands: ``marsad train|evaluate|predict|audit|import|export|split|agreement|errors|queue``."""
 
 from __future__ import annotations
 
@@ -219,6 +219,29 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for errors.json and errors.html; keeps finished folds, so that a run that broke off goes on",
     )
     errors.set_defaults(run=_errors, overrides=[])
+
+    queue = commands.add_parser("queue", help="which reports to annotate next")
+    queue.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
+    )
+    queue.add_argument("--model", type=Path, required=True, help="a model folder; it also pre-annotates")
+    queue.add_argument("--size", type=int, default=200, metavar="N", help="reports to choose (200)")
+    queue.add_argument("--words", type=int, metavar="N", help="the most words that they may have together")
+    queue.add_argument(
+        "--exclude",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="annotated reports, or their folder: these and what is nearly equal to them are skipped",
+    )
+    queue.add_argument(
+        "--diversity", type=float, default=0.5, metavar="SHARE", help="weight of being unlike the others, 0 to 1 (0.5)"
+    )
+    queue.add_argument("--format", choices=("labelstudio", "doccano", "jsonl"), required=True)
+    queue.add_argument("--output", type=Path, required=True, help="file to import into the tool")
+    queue.add_argument("--report", type=Path, metavar="JSON", help="file for all that was chosen and skipped, and why")
+    queue.set_defaults(run=_queue)
     return parser
 
 
@@ -394,6 +417,27 @@ def _errors(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"report: {write_report(options.output / 'errors.json', mistakes.record())}")
         print(f"page: {write_page(options.output / 'errors.html', mistakes_page(mistakes))}")
+    return 0
+
+
+def _queue(options: argparse.Namespace) -> int:
+    for path in options.inputs:
+        if path.exists() and options.output.exists() and path.samefile(options.output):
+            raise MarsadError(f"{options.output}: is an input too; choose another --output")
+    if options.output.is_dir():
+        raise MarsadError(f"{options.output}: is a folder, expected a file to write")
+    _quiet_transformers()
+    from marsad.annotations.selection import build_queue, write_queue
+    from marsad.files import write_report
+
+    queue, version = build_queue(
+        options.model, options.inputs, options.size, options.exclude, options.words, options.diversity
+    )
+    print(queue.table())
+    write_queue(queue, options.output, options.format, version)
+    if options.report is not None:
+        print(f"report: {write_report(options.report, queue.record())}")
+    print(f"{len(queue.chosen)} reports: {options.output}")
     return 0
 
 
