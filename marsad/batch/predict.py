@@ -10,6 +10,7 @@ from pathlib import Path
 from marsad.annotations.jsonl import document_from_record, read_records, write_records
 from marsad.batch.progress import show_progress
 from marsad.batch.recognizer import Recognizer
+from marsad.documents import Document
 from marsad.errors import MarsadError
 
 
@@ -31,38 +32,50 @@ def predict_files(model: str | Path, inputs: Sequence[Path], output: Path) -> in
     recognizer = Recognizer.from_pretrained(model)
     # Read twice, so that a mistake in the last line is found before the work and memory stays flat; a pipe can be
     # read only once.
-    held = None if all(path.is_file() for path in inputs) else list(_read_reports(inputs))
-    total = sum(1 for _ in held or _read_reports(inputs))
-    named, texts = tee(held or _read_reports(inputs))
-    predictions = recognizer.stream(text for _, text in texts)
+    held = None if all(path.is_file() for path in inputs) else list(read_reports(inputs))
+    total = sum(1 for _ in held or read_reports(inputs))
+    named, texts = tee(held or read_reports(inputs))
+    predictions = recognizer.stream(document.text for document in texts)
     bar = show_progress(predictions, total, "predicting")
     return write_records(
-        ({"id": name, "entities": prediction.records()} for (name, _), prediction in zip(named, bar, strict=True)),
+        (
+            {"id": document.id, "entities": prediction.records()}
+            for document, prediction in zip(named, bar, strict=True)
+        ),
         output,
     )
 
 
-def _read_reports(inputs: Sequence[Path]) -> Iterator[tuple[str, str]]:
+def read_reports(inputs: Sequence[Path], whole: bool = False) -> Iterator[Document]:
+    """The reports of files of JSON Lines and of plain texts, as :func:`predict_files` takes them.
+
+    ``whole``: with all keys of their JSON objects; else id and text alone are read.
+
+    Raises MarsadError for an unreadable file, one without a report, and an id that stands twice.
+    """
     seen: dict[str, str] = {}
     stems = Counter(path.stem for path in inputs)
     for path in inputs:
         count = 0
-        for where, name, text in _read_file(path, path.stem if stems[path.stem] == 1 else path.as_posix()):
-            if name in seen:
-                raise MarsadError(f"{where}: id {name!r} already stands at {seen[name]}; every report needs its own id")
-            seen[name] = where
+        for where, document in _read_file(path, path.stem if stems[path.stem] == 1 else path.as_posix(), whole):
+            if document.id in seen:
+                raise MarsadError(
+                    f"{where}: id {document.id!r} already stands at {seen[document.id]}; every report needs its own id"
+                )
+            seen[document.id] = where
             count += 1
-            yield name, text
+            yield document
         if not count:
             raise MarsadError(f"{path}: holds no report")
 
 
-def _read_file(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
-    """Place, id and text of each report; ``name`` is the id of a plain text."""
+def _read_file(path: Path, name: str, whole: bool) -> Iterator[tuple[str, Document]]:
+    """Place and report; ``name`` is the id of a plain text."""
     if path.suffix.lower() in {".jsonl", ".ndjson", ".json"}:
         for where, record in read_records(path):
-            document = document_from_record({key: record[key] for key in ("id", "text") if key in record}, where)
-            yield where, document.id, document.text
+            if not whole:
+                record = {key: value for key, value in record.items() if key in ("id", "text")}
+            yield where, document_from_record(record, where)
         return
     if path.suffix.lower() not in {"", ".txt"} and path.is_file():
         raise MarsadError(f"{path}: has an unknown ending; expected .jsonl (a report a line) or .txt (one report)")
@@ -79,4 +92,4 @@ def _read_file(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
     except UnicodeDecodeError as error:
         raise MarsadError(f"{path}: invalid UTF-8 at byte {error.start}; save the file as UTF-8") from None
     if text.strip():
-        yield str(path), name, text
+        yield str(path), Document(name, text)

@@ -187,6 +187,27 @@ def write(documents: Iterable[Document], path: Path) -> None:
         file.write("\n]\n")
 
 
+def write_predictions(documents: Iterable[Document], path: Path, version: str) -> None:
+    """As :func:`write`, with the entities as the predictions of the model ``version``, for annotators to mend.
+
+    Each carries its score; a task's is the least of them. Raises MarsadError when the file can't be written.
+    """
+    with new_file(path) as file:
+        file.write("[")
+        for number, document in enumerate(documents):
+            task = task_of(document)
+            (annotation,) = task.pop("annotations")
+            scores = [entity.score for entity in document.entities if entity.score is not None]
+            for region, entity in zip(annotation["result"], document.entities, strict=True):
+                region["score"] = entity.score
+            annotation["model_version"] = version
+            annotation["score"] = min(scores, default=None)
+            task["predictions"] = [annotation]
+            file.write(",\n" if number else "\n")
+            file.write(as_json(task))
+        file.write("\n]\n")
+
+
 def task_of(document: Document) -> dict[str, Any]:
     """A document as a task with one annotation."""
     if "report_id" in document.metadata:
