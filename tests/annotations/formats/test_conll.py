@@ -123,6 +123,14 @@ def test_invalid_tags_are_listed(tags: list[str], wrong: list[str], tmp_path: Pa
     assert list(report.changed) == [f"{one}; read as conlleval does" for one in wrong]
 
 
+def test_documents_with_invalid_tags_are_not_read_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = _file(tmp_path / "a.conll", "كلمة B-A", "كلمة O", "كلمة I-A")
+    assert len(read_conll(path)[0].entities) == 2
+    assert caplog.messages == [
+        f"{path}: 1 tags or comments were read otherwise than they stand; line 3: I-A follows O; read as conlleval does"
+    ]
+
+
 def test_words_of_others_are_put_back_on_the_text(tmp_path: Path):
     rows = ["# id = r1", "# text = في إدلب، قُتل 3.", "في O", "إدلب، B-LOCATION", "قُتل O", "3. B-CASUALTY"]
     (document,) = read_conll(_file(tmp_path / "a.conll", *rows))
