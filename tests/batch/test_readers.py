@@ -20,7 +20,12 @@ import pytest
 from marsad.batch.readers import Reading, Reject, Row, SeenIds, column_types, list_sources, read_rows
 from marsad.errors import MarsadError
 
-REPORTS = [("r1", "قتل طفلين في حلب"), ("r2", 'قال: "انسحبوا"، ثم عادوا\nإلى درعا'), ("r3", "نص\u0640\u200f 🙂"), ("4", "خبر")]
+REPORTS = [
+    ("r1", "قتل طفلين في حلب"),
+    ("r2", 'قال: "انسحبوا"، ثم عادوا\nإلى درعا'),
+    ("r3", "نص\u0640\u200f 🙂"),
+    ("4", "خبر"),
+]
 
 
 def rows(*inputs: str | Path, reading: Reading | None = None) -> list[Row | Reject]:
@@ -102,7 +107,14 @@ def test_plain_text_is_a_report_a_file_or_a_line(tmp_path: Path):
 
 
 def test_folders_and_globs_are_read_in_order_of_their_paths(tmp_path: Path):
-    for name in ("2016/b.txt", "2015/a.txt", "2015/c.txt.gz", "2015/.hidden.txt", "old.jsonl.partial/x.jsonl", "notes.md"):
+    for name in (
+        "2016/b.txt",
+        "2015/a.txt",
+        "2015/c.txt.gz",
+        "2015/.hidden.txt",
+        "old.jsonl.partial/x.jsonl",
+        "notes.md",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(b"x") if name.endswith(".gz") else b"x")
