@@ -22,9 +22,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from marsad.annotations.duplicates import FOLDED, alike_reports, equal_reports, spoken_words
 from marsad.annotations.formats import doccano, labelstudio
-from marsad.annotations.jsonl import document_files, read_documents, write_documents
-from marsad.batch.predict import read_reports
+from marsad.annotations.jsonl import document_files, document_from_record, read_documents, write_documents
 from marsad.batch.progress import show_progress
+from marsad.batch.readers import Reading, Reject, list_sources, place, read_rows
 from marsad.batch.recognizer import in_chunks
 from marsad.documents import Document
 from marsad.errors import MarsadError
@@ -157,10 +157,10 @@ def build_queue(
     check_settings(size, words, diversity)
     tagger = load_tagger(model)
     tagger.network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
-    documents = list(read_reports(inputs, whole=True))
+    documents, rejects = _read_reports(inputs)
     annotated = [document for path in document_files(exclude) for document in read_documents(path)]
     taken = {document.id for document in annotated}
-    skipped: list[tuple[str, str]] = []
+    skipped = [("can't be read", str(reject)) for reject in rejects]
     free: list[Document] = []
     for document in documents:
         if document.id in taken:
@@ -171,11 +171,24 @@ def build_queue(
             free.append(document)
     pool = list(show_progress(read_candidates(tagger, free), len(free), "reading"))
     queue = choose_reports(pool, annotated, size, words, diversity)
-    queue = replace(queue, read=len(documents), skipped=(*skipped, *queue.skipped))
+    queue = replace(queue, read=len(documents) + len(rejects), skipped=(*skipped, *queue.skipped))
     if not queue.chosen:
         reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(one for one, _ in queue.skipped).items())
         raise MarsadError(f"none of the {len(documents)} reports is left to annotate (skipped: {reasons or 'none'})")
     return queue, f"marsad {tagger.fingerprint[:12]}"
+
+
+def _read_reports(inputs: Sequence[Path]) -> tuple[list[Document], list[Reject]]:
+    """The reports of the inputs with all that stands beside their texts, and the rows that are none."""
+    reading = Reading(carry=None)
+    documents, rejects = [], []
+    for item in read_rows(list_sources([str(path) for path in inputs], reading), reading):
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            record = {**item.columns, "id": item.id, "text": item.text}
+            documents.append(document_from_record(record, place(item.file, item.line)))
+    return documents, rejects
 
 
 def check_settings(size: int | None, words: int | None, diversity: float) -> None:

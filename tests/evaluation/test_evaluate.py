@@ -17,7 +17,7 @@ from seqeval.scheme import IOB2
 from marsad import evaluate
 from marsad.annotations.formats import conll
 from marsad.annotations.jsonl import read_documents
-from marsad.batch.predict import predict_files
+from marsad.batch.jobs import Job, run_job
 from marsad.cli import main
 from marsad.documents import Entity
 from marsad.errors import MarsadError
@@ -82,7 +82,7 @@ def test_the_same_f1_from_the_record_from_seqeval_and_from_an_independent_count(
     gold: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     evaluation = evaluate(tiny_model, gold, resamples=10)
-    predict_files(tiny_model, [gold], tmp_path / "p.jsonl")
+    run_job(Job(str(tiny_model), (str(gold),), str(tmp_path / "p.jsonl")))
 
     found = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
     right, guessed = (
