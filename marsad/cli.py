@@ -1,4 +1,4 @@
-"""The commands: ``marsad train|evaluate|predict|audit|agreement``."""
+"""The commands: ``marsad train|evaluate|predict|export-onnx|audit|agreement``."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
     evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
+    _add_runtime(evaluate)
     evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
@@ -112,6 +113,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--output", type=Path, required=True, help="file to write, one JSON object a report")
     predict.set_defaults(run=_predict)
+
+    export = commands.add_parser("export-onnx", help="write a model for ONNX Runtime (int8), if it scores as before")
+    export.add_argument("model", type=Path, help="a model folder; model.int8.onnx and onnx.json are written into it")
+    export.add_argument(
+        "--dev",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="judge int8 on this file (the config's dev by default)",
+    )
+    export.add_argument(
+        "--max-drop", type=float, default=0.003, metavar="X", help="strict dev F1 that int8 may cost at most (0.003)"
+    )
+    export.set_defaults(run=_export_onnx)
 
     audit = commands.add_parser("audit", help="check annotated reports before training on them")
     audit.add_argument(
@@ -135,6 +150,15 @@ def _parser() -> argparse.ArgumentParser:
     agreement.add_argument("--output", type=Path, help="folder for agreement.json")
     agreement.set_defaults(run=_agreement)
     return parser
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runtime",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="what computes the model: PyTorch, or its int8 file in ONNX Runtime (auto: int8 on a CPU where it has one)",
+    )
 
 
 def _set_up_output() -> None:
@@ -189,6 +213,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         train=options.train,
         resamples=options.resamples,
         seed=options.seed,
+        runtime=options.runtime,
     )
     print(evaluation.table())
     if options.output is not None:
@@ -203,6 +228,20 @@ def _predict(options: argparse.Namespace) -> int:
 
     count = predict_files(options.model, options.inputs, options.output)
     print(f"{count} reports: {options.output}")
+    return 0
+
+
+def _export_onnx(options: argparse.Namespace) -> int:
+    _quiet_transformers()
+    from marsad.modeling.export import export_onnx
+
+    record = export_onnx(options.model, options.dev, options.max_drop)
+    fp32, int8 = record.fp32["overall"]["f1"], record.int8["overall"]["f1"]
+    print(f"strict F1 on {', '.join(record.dev['files'])}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {record.drop:.4f}")
+    if not record.adopted:
+        print(f"refused: a drop of at most {record.max_drop:g} is allowed; {options.model} goes on with PyTorch")
+        return 3
+    print(f"adopted: {options.model}/model.int8.onnx, onnx.json")
     return 0
 
 
