@@ -157,7 +157,7 @@ def _add_runtime(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         choices=("auto", "torch", "onnx"),
         default="auto",
-        help="what computes the model: PyTorch, or its int8 file in ONNX Runtime (auto: int8 on a CPU where it has one)",
+        help="PyTorch, or its int8 file in ONNX Runtime (auto: int8 on a CPU, where it has one)",
     )
 
 

@@ -69,7 +69,10 @@ class System:
 
 
 def open_model(path: str | Path, runtime: str = "auto") -> System:
-    """A model folder, loaded to be computed by ``runtime`` (see ``Recognizer.from_pretrained``). Raises MarsadError when it is none."""
+    """A model folder, loaded to be computed by ``runtime`` (see ``Recognizer.from_pretrained``).
+
+    Raises MarsadError when it is none.
+    """
     from marsad.batch.recognizer import Recognizer
 
     recognizer = Recognizer.from_pretrained(path, runtime=runtime)

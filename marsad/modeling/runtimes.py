@@ -82,7 +82,10 @@ def load_runtime(
 
 
 def load_torch(folder: Path, device: str | None = None, threads: int | None = None) -> Runtime:
-    """The network in PyTorch: fp32 on a CPU, bf16 on a GPU that computes in it. Raises MarsadError as :func:`load_runtime`."""
+    """The network in PyTorch: fp32 on a CPU, bf16 on a GPU that computes in it.
+
+    Raises MarsadError for a device that is not here.
+    """
     import torch
 
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -132,7 +135,7 @@ def load_onnx(folder: Path, threads: int | None = None) -> Runtime:
             str(path),
             options,
             providers=["CPUExecutionProvider"],
-            # Its fused kernel computes row by row in scalars: the two operators that it replaces are eight times as fast.
+            # Its fused kernel is scalar: the two operators that it replaces are eight times as fast.
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # onnxruntime's exceptions have no class of their own but Exception
