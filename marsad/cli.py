@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
     evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
+    _add_runtime(evaluate)
     evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
@@ -126,6 +127,20 @@ def _parser() -> argparse.ArgumentParser:
     rollback.set_defaults(run=_rollback)
 
     _add_predict(commands.add_parser("predict", help="find the entities of reports"))
+
+    export = commands.add_parser("export-onnx", help="write a model for ONNX Runtime (int8), if it scores as before")
+    export.add_argument("model", type=Path, help="a model folder; model.int8.onnx and onnx.json are written into it")
+    export.add_argument(
+        "--dev",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="judge int8 on this file (the config's dev by default)",
+    )
+    export.add_argument(
+        "--max-drop", type=float, default=0.003, metavar="X", help="strict dev F1 that int8 may cost at most (0.003)"
+    )
+    export.set_defaults(run=_export_onnx)
 
     audit = commands.add_parser("audit", help="check annotated reports before training on them")
     audit.add_argument(
@@ -306,6 +321,10 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     work.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or workers of Ray")
     work.add_argument("--workers", type=_positive, metavar="N", help="workers of Ray (as many as there are CPUs)")
     work.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster; one is started here otherwise")
+    _add_runtime(work)
+    work.add_argument(
+        "--threads", type=_positive, metavar="N", help="CPU cores to use (those that the process may use)"
+    )
     work.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (a GPU if there is one)")
     work.add_argument("--metrics", type=Path, metavar="FILE", help="figures for Prometheus' node exporter")
     predict.set_defaults(run=_predict)
@@ -327,6 +346,15 @@ def _pairs(value: str | None) -> dict[str, str]:
     """``a,b=c`` as ``{a: a, b: c}``."""
     pairs = (one.partition("=") for one in (value or "").split(",") if one)
     return {name.strip(): new.strip() or name.strip() for name, _, new in pairs}
+
+
+def _add_runtime(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--runtime",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="PyTorch, or its int8 file in ONNX Runtime (auto: int8 on a CPU, where it has one)",
+    )
 
 
 def _set_up_output() -> None:
@@ -385,6 +413,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         train=options.train,
         resamples=options.resamples,
         seed=options.seed,
+        runtime=options.runtime,
     )
     print(evaluation.table())
     if options.output is not None:
@@ -422,7 +451,7 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     _quiet_transformers()
-    from marsad.batch.jobs import STANDARD_OUTPUT, Job, run_job
+    from marsad.batch.jobs import STANDARD_OUTPUT, Job, is_stream, run_job
     from marsad.batch.readers import Reading
     from marsad.batch.writers import Layout, output_format
     from marsad.files import to_json
@@ -448,6 +477,8 @@ def _predict(options: argparse.Namespace) -> int:
         workers=options.workers,
         address=options.address,
         device=options.device,
+        runtime=options.runtime,
+        threads=options.threads,
         work=options.work,
         shard_reports=options.shard_reports,
         shard_of=options.shard_of,
@@ -455,17 +486,34 @@ def _predict(options: argparse.Namespace) -> int:
         resume=options.resume,
         metrics=options.metrics,
     )
+    out = sys.stderr if job.output == STANDARD_OUTPUT else sys.stdout
     try:
         summary = run_job(job)
     except (KeyboardInterrupt, SystemExit) as stop:
-        print("marsad: interrupted; the same command goes on from here", file=sys.stderr)
-        return int(stop.code or 0) if isinstance(stop, SystemExit) else 130
-    out = sys.stderr if job.output == STANDARD_OUTPUT else sys.stdout
+        code = int(stop.code or 0) if isinstance(stop, SystemExit) else 130
+        kept = "a stream begins anew" if is_stream(job.output) else "the same command goes on from here"
+        print(f"marsad: interrupted; {kept}", file=sys.stderr)
+        print(to_json({"status": "interrupted", "output": job.output, "exit_code": code}), file=out)
+        return code
     print(f"{summary.reports} reports, {summary.entities} entities: {job.output}", file=out)
     if summary.rejects:
         print(f"{summary.rejects} rows rejected: {job.output}.rejects.jsonl", file=out)
     print(to_json(summary.record()), file=out)
     return summary.exit_code
+
+
+def _export_onnx(options: argparse.Namespace) -> int:
+    _quiet_transformers()
+    from marsad.modeling.export import export_onnx
+
+    record = export_onnx(options.model, options.dev, options.max_drop)
+    fp32, int8 = record.fp32["overall"]["f1"], record.int8["overall"]["f1"]
+    print(f"strict F1 on {', '.join(record.dev['files'])}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {record.drop:.4f}")
+    if not record.adopted:
+        print(f"refused: a drop of at most {record.max_drop:g} is allowed; {options.model} goes on with PyTorch")
+        return 3
+    print(f"adopted: {options.model}/model.int8.onnx, onnx.json")
+    return 0
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,24 +15,28 @@ from marsad.errors import MarsadError
 
 if TYPE_CHECKING:
     from marsad.batch.jobs import Job, ShardReader
+    from marsad.batch.recognizer import Recognizer
 
 
-def run_local(job: Job, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
-    """Number and file of each shard, made in this process. The model is loaded when the first one comes."""
+def run_local(job: Job, shards: ShardReader, recognizer: Recognizer) -> Iterator[tuple[int, bytes]]:
+    """Number and file of each shard, made in this process."""
     from marsad.batch.jobs import compute_shard
 
-    recognizer = None
     for shard in shards:
-        recognizer = recognizer or job.load()
         yield shard.number, compute_shard(shard, recognizer, job.layout)
 
 
 class ShardWorker:
-    """An actor of Ray: loads the model once and makes the files of the shards that it is handed."""
+    """An actor of Ray: loads the model once and makes the files of the shards that it is handed.
 
-    def __init__(self, job: Job) -> None:
+    Raises MarsadError where the model is another one than the driver's.
+    """
+
+    def __init__(self, job: Job, fingerprint: str) -> None:
         self._job = job
         self._recognizer = job.load()
+        if self._recognizer.fingerprint != fingerprint:
+            raise MarsadError(f"{job.model}: is another model on this worker than on the driver; copy it again")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One row a shard: ``shard`` (pickled) in, ``number`` and ``file`` out."""
@@ -40,13 +47,14 @@ class ShardWorker:
         return {"number": [shard.number for shard in shards], "file": files}
 
 
-def run_ray(job: Job, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
+def run_ray(job: Job, shards: ShardReader, fingerprint: str) -> Iterator[tuple[int, bytes]]:
     """As :func:`run_local` on Ray Data: one task reads the inputs, ``map_batches`` hands the shards to actors.
 
     A worker that dies is replaced and its shards are handed out again. With ``job.address`` the workers are those of a
-    cluster, which has to see the model and the inputs under the same paths. The shards come in any order but for a
-    stream. Raises MarsadError where Ray is not installed, and whatever the reading of the inputs raises.
+    cluster, which has to see the model and the inputs under the same paths. Raises MarsadError where Ray is not
+    installed, and whatever the reading of the inputs raises.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         import ray
         from ray.data.block import BlockMetadata
@@ -54,7 +62,7 @@ def run_ray(job: Job, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
     except ImportError:
         raise MarsadError("--engine ray needs the package ray: pip install 'marsad[ray]'") from None
 
-    class ShardSource(Datasource):
+    class ShardSource(Datasource):  # type: ignore[misc]
         """One task that gives out a shard a block, so that the inputs are read once and in order."""
 
         def estimate_inmemory_data_size(self) -> int | None:
@@ -64,23 +72,36 @@ def run_ray(job: Job, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
             metadata = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=None)
             return [ReadTask(lambda: _blocks(shards), metadata)]
 
-    ray.init(address=job.address, ignore_reinit_error=True, include_dashboard=False, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_options.preserve_order = True
-    workers = job.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    # The reader asks for no CPU of its own: the actors hold them all from the first to the last shard.
-    source = ray.data.read_datasource(ShardSource(), ray_remote_args={"num_cpus": 0})
-    found = source.map_batches(
-        ShardWorker, fn_constructor_args=(job,), batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers)
-    )
+    began_here = not ray.is_initialized()
+    if began_here:
+        ray.init(address=job.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        # A worker takes the cores of its --threads; the reader asks for none, the workers hold them all to the end.
+        cores = job.threads or 1
+        workers = job.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
+        found = ray.data.read_datasource(ShardSource(), num_cpus=0).map_batches(
+            ShardWorker,
+            fn_constructor_args=(replace(job, threads=cores), fingerprint),
+            batch_size=1,
+            num_cpus=cores,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
         for row in found.iter_rows():
             yield row["number"], row["file"]
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, MarsadError):
-            raise MarsadError(str(error.cause)) from None
-        raise
+    except ray.exceptions.RayError as error:
+        cause: BaseException | None = error
+        while cause is not None and type(cause) is not MarsadError:
+            cause = cause.cause if isinstance(cause, ray.exceptions.RayTaskError) else cause.__cause__
+        if cause is None:
+            raise
+        raise MarsadError(str(cause)) from None
+    finally:
+        if began_here:
+            ray.shutdown()
 
 
 def _blocks(shards: ShardReader) -> Iterator[pa.Table]:

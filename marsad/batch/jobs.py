@@ -46,7 +46,6 @@ from marsad.batch.recognizer import Recognizer
 from marsad.batch.writers import Layout, encode_rows, join_shards, unwritable
 from marsad.errors import MarsadError
 from marsad.files import open_whole, to_json
-from marsad.modeling.artifacts import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +75,8 @@ class Job:
     workers: int | None = None
     address: str | None = None
     device: str | None = None
+    runtime: str = "auto"
+    threads: int | None = None
     work: str | None = None
     shard_reports: int = 512
     shard_characters: int = 4_000_000
@@ -86,7 +87,7 @@ class Job:
 
     def load(self) -> Recognizer:
         """The model as every worker loads it."""
-        return Recognizer.from_pretrained(self.model, device=self.device)
+        return Recognizer.from_pretrained(self.model, self.device, self.runtime, self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Summary:
     resumed: int
     seconds: float
     model: str
+    runtime: str
     rows: str
 
     @property
@@ -331,8 +333,8 @@ def run_job(job: Job) -> Summary:
     if job.layout.format != "jsonl":
         job = replace(job, layout=replace(job.layout, types=column_types(sources, job.reading)))
     job.layout.check()
-    fingerprint = read_manifest(Path(job.model)).fingerprint
-    run = _Run(job, sources, fingerprint)
+    recognizer = job.load()
+    run = _Run(replace(job, runtime=recognizer.runtime), sources, recognizer)
     if is_stream(job.output):
         return run.stream()
     folder = Path(job.work if job.work is not None else f"{job.output}.partial")
@@ -397,10 +399,10 @@ def _locked(folder: Path, shared: bool) -> Iterator[None]:
 class _Run:
     """One run of a job: what it has counted so far."""
 
-    def __init__(self, job: Job, sources: tuple[Source, ...], fingerprint: str) -> None:
+    def __init__(self, job: Job, sources: tuple[Source, ...], recognizer: Recognizer) -> None:
         self.job = job
         self.sources = sources
-        self.fingerprint = fingerprint
+        self.recognizer = recognizer
         self.began = time.monotonic()
         self.resumed = 0
         self.reports = self.entities = self.rejects = self.shards = 0
@@ -412,7 +414,8 @@ class _Run:
         """What a job has to have in common with the one that it goes on with."""
         return {
             "marsad": __version__,
-            "model": self.fingerprint,
+            "model": self.recognizer.fingerprint,
+            "runtime": self.recognizer.runtime,
             "reading": asdict(self.job.reading),
             "output": self.job.layout.settings(),
             "shards": {"reports": self.job.shard_reports, "characters": self.job.shard_characters},
@@ -534,7 +537,9 @@ class _Run:
     def _engine(self, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
         from marsad.batch.engines import run_local, run_ray
 
-        return run_ray(self.job, shards) if self.job.engine == "ray" else run_local(self.job, shards)
+        if self.job.engine == "ray":
+            return run_ray(self.job, shards, self.recognizer.fingerprint)
+        return run_local(self.job, shards, self.recognizer)
 
     @contextmanager
     def _progress(self) -> Iterator[Callable[[ShardHeader], None]]:
@@ -580,7 +585,8 @@ class _Run:
             shards=len(headers),
             resumed=self.resumed,
             seconds=round(time.monotonic() - self.began, 3),
-            model=self.fingerprint,
+            model=self.recognizer.fingerprint,
+            runtime=self.recognizer.runtime,
             rows=rows,
         )
         self.reports, self.entities, self.rejects = summary.reports, summary.entities, summary.rejects

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
+from typing import Any
 
 from marsad.documents import Entity
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.decoding import Calibration
-from marsad.modeling.inference import find_entities
+from marsad.modeling.inference import PendingScores, decode_pending, start_scoring
+from marsad.modeling.runtimes import Runtime, RuntimeName, load_runtime
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
 
-T = TypeVar("T")
-
-# Reports read together: enough for batches of like length, few enough to keep memory flat.
-_LOOKAHEAD_TEXTS = 64
-_LOOKAHEAD_CHARS = 2_000_000
+# Reports read together: enough for batches of like length, few enough that the first entities come soon.
+_LOOKAHEAD_TEXTS = 512
+_LOOKAHEAD_WORDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,36 @@ class Prediction:
 class Recognizer:
     """A trained model that finds entities in reports of any length.
 
+    It may be used by several threads at once, and pickled: what is stored is where the model is and how it is run, and
+    the model found there again must be the same one.
+
     >>> recognizer = Recognizer.from_pretrained("models/marsad")
     >>> recognizer.predict(["استشهاد 3 مدنيين في بلدة سرمين"])
     """
 
-    def __init__(self, tagger: Tagger) -> None:
+    def __init__(self, tagger: Tagger, runtime: Runtime, origin: _Origin) -> None:
         self._tagger = tagger
+        self._runtime = runtime
+        self._origin = origin
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str | None = None) -> Recognizer:
+    def from_pretrained(
+        cls, path: str | Path, device: str | None = None, runtime: str = "auto", threads: int | None = None
+    ) -> Recognizer:
         """Load a model folder onto ``device`` (where None: a GPU if there is one, else the CPU).
 
-        Raises MarsadError when the folder holds no trained model; the network is never tried.
+        ``runtime`` is ``torch`` or ``onnx``; ``auto`` takes the folder's int8 network on a CPU if it has one that was
+        adopted (see ``marsad export-onnx``), else PyTorch. ``threads`` are the CPU cores to use, by default those that
+        the process may use.
+
+        Raises MarsadError when the folder holds no trained model, or not what was asked for; no hub is ever tried.
         """
         tagger = load_tagger(path)
-        tagger.network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
-        return cls(tagger)
+        loaded = load_runtime(Path(path), tagger, runtime, device, threads)
+        return cls(tagger, loaded, _Origin(Path(path).resolve(), device, loaded.name, threads))
+
+    def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[_Origin, str]]:
+        return _load_again, (self._origin, self.fingerprint)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,9 +90,16 @@ class Recognizer:
         return self._tagger.text
 
     @property
+    def runtime(self) -> RuntimeName:
+        """What computes the network: ``torch`` or ``onnx``."""
+        return self._runtime.name
+
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of the model: equal fingerprints mean equal models."""
-        return self._tagger.fingerprint
+        """SHA-256 of the model and of the ONNX file that runs in its place: equal ones mean equal models."""
+        if not self._runtime.fingerprint:
+            return self._tagger.fingerprint
+        return hashlib.sha256((self._tagger.fingerprint + self._runtime.fingerprint).encode("ascii")).hexdigest()
 
     @property
     def calibration(self) -> Calibration:
@@ -86,28 +107,57 @@ class Recognizer:
         return self._tagger.calibration
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """The entities of each text, in order.
+        """The entities of each text, in order: a function of these texts, the model and its runtime alone.
 
         Raises MarsadError for one string instead of a list, or an element that is no string.
         """
         return list(self.stream(texts))
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """As :meth:`predict`, lazily: 64 texts, or two million characters, are held at a time."""
+        """As :meth:`predict`, lazily: up to 1,024 texts, or a few long ones, are held at a time."""
         if isinstance(texts, str):
             raise MarsadError("expected a list of texts, got one string: put it into a list")
         return self._stream(_check(text) for text in texts)
 
     def _stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        for chunk in in_chunks(texts, len):
-            documents = [split_words(text, self._tagger.text) for text in chunk]
-            for text, entities in zip(chunk, find_entities(self._tagger, documents), strict=True):
-                yield Prediction(text, entities)
+        # Split one at a time, as they are taken: a chunk is counted by the characters of its texts.
+        kept, read = tee(texts)
+        documents = (split_words(text, self._tagger.text) for text in read)
+        for text, entities in zip(kept, self.stream_words(documents), strict=True):
+            yield Prediction(text, entities)
 
     def stream_words(self, documents: Iterable[Words]) -> Iterator[tuple[Entity, ...]]:
         """As :meth:`stream`, for texts that the caller has split into words himself, under :attr:`text_config`."""
-        for chunk in in_chunks(documents, lambda words: words.words[-1].end if words.words else 0):
-            yield from find_entities(self._tagger, chunk)
+        waiting: PendingScores | None = None
+        with ThreadPoolExecutor(self._runtime.workers) as pool:
+            try:
+                # While the pool reads one chunk, the next one is split and encoded here, and the last one decoded.
+                for chunk in _chunks(documents, self._runtime.tokens_per_batch):
+                    before, waiting = waiting, start_scoring(self._runtime, self._tagger.encoder, chunk, pool)
+                    if before is not None:
+                        yield from decode_pending(before, self._tagger)
+                if waiting is not None:
+                    yield from decode_pending(waiting, self._tagger)
+            finally:
+                if waiting is not None:
+                    waiting.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a recognizer came from, to load it again in another process."""
+
+    folder: Path
+    device: str | None
+    runtime: RuntimeName
+    threads: int | None
+
+
+def _load_again(origin: _Origin, fingerprint: str) -> Recognizer:
+    recognizer = Recognizer.from_pretrained(origin.folder, origin.device, origin.runtime, origin.threads)
+    if recognizer.fingerprint != fingerprint:
+        raise MarsadError(f"{origin.folder}: holds another model than the one that was pickled; take that one again")
+    return recognizer
 
 
 def _check(text: str) -> str:
@@ -116,14 +166,14 @@ def _check(text: str) -> str:
     return text
 
 
-def in_chunks(items: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
-    """What to read together: 64 texts, or two million characters."""
-    chunk: list[T] = []
+def _chunks(documents: Iterable[Words], tokens_per_batch: int) -> Iterator[list[Words]]:
+    chunk: list[Words] = []
     size = 0
-    for item in items:
-        chunk.append(item)
-        size += characters(item)
-        if len(chunk) == _LOOKAHEAD_TEXTS or size >= _LOOKAHEAD_CHARS:
+    most = max(_LOOKAHEAD_WORDS, tokens_per_batch)
+    for document in documents:
+        chunk.append(document)
+        size += len(document)
+        if len(chunk) == _LOOKAHEAD_TEXTS or size >= most:
             yield chunk
             chunk, size = [], 0
     if chunk:

@@ -23,8 +23,8 @@ def predict_partitions(
     """A function for ``mapInPandas`` that adds a column ``entities`` to the rows of a data frame.
 
     ``frame.mapInPandas(predict_partitions(model), f"id string, text string, {ENTITIES}")``: the schema names the
-    columns of the frame and the new one. Each Python worker loads the model once, from ``model``, which it has to see under
-    the same path. A row without a text has null for entities.
+    columns of the frame and the new one. Each Python worker loads the model once, from ``model``, which it has to see
+    under the same path. A row without a text has null for entities.
 
     Raises MarsadError when there is no model here, and in a worker that finds another model, or no such column.
     """

@@ -152,6 +152,7 @@ def evaluate(
     train: str | Path | Sequence[str | Path] | None = None,
     resamples: int = 1000,
     seed: int = 13,
+    runtime: str = "auto",
 ) -> Evaluation:
     """Judge a model folder, or a file of ``predictions`` made elsewhere, on files of annotated reports.
 
@@ -159,7 +160,8 @@ def evaluate(
     ``.iob``, ``.iob2``, ``.bioes``, ``.txt``). ``baseline`` is a model folder or a file of predictions to compare with,
     ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that the system was trained on, to
     tell seen mentions from unseen ones; a model's own are found where they are unchanged. ``resamples`` of the reports
-    give the intervals; ``seed`` is that of all that is random.
+    give the intervals; ``seed`` is that of all that is random. ``runtime`` is what computes the models, as for
+    ``Recognizer.from_pretrained``: what is scored is what is served.
 
     The entity types are the model's (or the baseline's); for predictions alone those of the gold files.
 
@@ -175,9 +177,9 @@ def evaluate(
     if not paths:
         raise MarsadError("expected at least one file of annotated reports")
     rules = None if gate is None else load_gate(gate, baseline is not None)
-    systems = [open_model(model) if model is not None else open_predictions(predictions or "")]
+    systems = [open_model(model, runtime) if model is not None else open_predictions(predictions or "")]
     if baseline is not None:
-        systems.append(open_system(baseline))
+        systems.append(open_system(baseline, runtime))
     system = systems[0]
     known = next((one.labels for one in systems if one.labels is not None), None)
     documents = read_gold(paths, known)

@@ -64,14 +64,18 @@ class System:
     def record(self) -> dict[str, Any]:
         """For JSON."""
         key = "fingerprint" if self.kind == "model" else "sha256"
-        return {"kind": self.kind, "path": self.path, key: self.fingerprint}
+        runtime = {} if self.recognizer is None else {"runtime": self.recognizer.runtime}
+        return {"kind": self.kind, "path": self.path, key: self.fingerprint} | runtime
 
 
-def open_model(path: str | Path) -> System:
-    """A model folder, loaded. Raises MarsadError when it is none."""
+def open_model(path: str | Path, runtime: str = "auto") -> System:
+    """A model folder, loaded to be computed by ``runtime`` (see ``Recognizer.from_pretrained``).
+
+    Raises MarsadError when it is none.
+    """
     from marsad.batch.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(path)
+    recognizer = Recognizer.from_pretrained(path, runtime=runtime)
     return System("model", str(path), recognizer.fingerprint, recognizer)
 
 
@@ -88,11 +92,11 @@ def open_predictions(path: str | Path) -> System:
         raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
 
 
-def open_system(path: str | Path) -> System:
+def open_system(path: str | Path, runtime: str = "auto") -> System:
     """A model where ``path`` is a folder, else predictions. Raises MarsadError when it is neither."""
     if not Path(path).exists():
         raise MarsadError(f"{path}: no such model folder or file of predictions")
-    return open_model(path) if Path(path).is_dir() else open_predictions(path)
+    return open_model(path, runtime) if Path(path).is_dir() else open_predictions(path)
 
 
 def training_documents(system: System) -> list[Document] | str:

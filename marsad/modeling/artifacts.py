@@ -73,6 +73,16 @@ class ModelFiles:
         return self.folder / "metrics.json"
 
     @property
+    def onnx(self) -> Path:
+        """The network for ONNX Runtime with int8 weights, if it was exported."""
+        return self.folder / "model.int8.onnx"
+
+    @property
+    def onnx_record(self) -> Path:
+        """What ``onnx`` was made of, and what it scores."""
+        return self.folder / "onnx.json"
+
+    @property
     def card(self) -> Path:
         """The model card."""
         return self.folder / "README.md"
@@ -105,9 +115,8 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Tagger:
-    """A trained model, ready to be run: the network with everything that its input and output need."""
+    """A trained model but for its network: everything that the network's input and output need."""
 
-    network: PreTrainedModel
     encoder: WordEncoder
     labels: LabelSet
     text: TextConfig
@@ -157,18 +166,23 @@ def save_artifacts(
 
 
 def load_tagger(path: str | Path) -> Tagger:
-    """Load a trained model for inference.
+    """Load a trained model for inference, all but its network (see ``runtimes``).
 
     Raises MarsadError when the path is no folder, no model of this project, an incomplete one, or one whose weights,
     tokenizer, config or calibration are not those that its fingerprint was taken of.
     """
     folder = Path(path)
     manifest, config = read_checked(folder)
-    source = EncoderSource(str(folder), hub=False)
-    encoder = load_tokenizer(source, config.model)
-    network = load_network(source, config.model, config.label_set.tags, trained=True).eval()
+    encoder = load_tokenizer(EncoderSource(str(folder), hub=False), config.model)
     calibration = UNCALIBRATED if manifest.format == 1 else read_calibration(folder)
-    return Tagger(network, encoder, config.label_set, config.text, manifest.fingerprint, calibration)
+    return Tagger(encoder, config.label_set, config.text, manifest.fingerprint, calibration)
+
+
+def load_network_of(folder: Path) -> PreTrainedModel:
+    """The trained network of a model folder, in fp32. Raises MarsadError when it is missing or damaged."""
+    config = read_saved_config(folder)
+    source = EncoderSource(str(folder), hub=False)
+    return load_network(source, config.model, config.label_set.tags, trained=True).eval()
 
 
 def read_checked(folder: Path) -> tuple[Manifest, Config]:
@@ -221,6 +235,35 @@ def read_calibration(folder: Path) -> Calibration:
         return Calibration(float(values["temperature"]), values["thresholds"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise MarsadError(f"{path}: is damaged; copy the model again or train it again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRecord:
+    """``onnx.json``: what a model's ONNX file was made of, and what it scores on dev.
+
+    ``model`` is the fingerprint of the model, ``onnx_sha256`` that of the file. ``fp32`` and ``int8`` are strict counts
+    on ``dev``; ``drop`` is what int8 loses in F1, and the file is ``adopted`` where that is at most ``max_drop``.
+    """
+
+    model: str
+    onnx_sha256: str
+    quantization: str
+    dev: Mapping[str, Any]
+    fp32: Mapping[str, Any]
+    int8: Mapping[str, Any]
+    drop: float
+    max_drop: float
+    adopted: bool
+    versions: Mapping[str, str]
+
+
+def read_onnx_record(folder: Path) -> OnnxRecord | None:
+    """``onnx.json`` of a model folder; None where there is none or it is damaged."""
+    try:
+        record = OnnxRecord(**json.loads(ModelFiles(folder).onnx_record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return record if isinstance(record.drop, float) else None
 
 
 def dump_config(config: Config) -> str:

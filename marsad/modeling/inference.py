@@ -6,11 +6,11 @@ Evaluation, ``Recognizer`` and the dev scores of training all come through here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel
 
 from marsad.documents import Entity
 from marsad.labels import LabelSet
@@ -24,64 +24,87 @@ from marsad.modeling.decoding import (
     expected_entities,
     log_softmax,
 )
-from marsad.modeling.encoding import EncodedWindow
+from marsad.modeling.encoding import EncodedWindow, WordEncoder
+from marsad.modeling.runtimes import Runtime
 from marsad.modeling.tagging import word_spans_to_entities
 from marsad.text.words import Words
 
-# On a CPU small enough to stay in its caches; on a GPU a batch is a launch, so larger ones pay.
-TOKENS_PER_BATCH = (2048, 32768)
+_NO_SCORES: FloatArray = np.empty((0, 0), dtype=np.float32)
 
 
-def find_entities(tagger: Tagger, documents: Sequence[Words]) -> list[tuple[Entity, ...]]:
-    """The entities of each document, read together in batches of like length."""
-    return [
-        decode_words(words, scores, tagger.labels, tagger.calibration)
-        for words, scores in zip(documents, score_words(tagger, documents), strict=True)
-    ]
+@dataclass(frozen=True, slots=True)
+class PendingScores:
+    """Documents whose windows a pool of threads is reading; see :func:`start_scoring`."""
+
+    documents: Sequence[Words]
+    encoded: Sequence[list[EncodedWindow]]
+    batches: Sequence[tuple[list[int], Future[list[FloatArray]]]]
+
+    def wait(self) -> list[FloatArray]:
+        """Tag scores (logits) of every word of each document, [words, tags]."""
+        scores = [_NO_SCORES] * sum(len(document) for document in self.encoded)
+        for batch, done in self.batches:
+            for index, rows in zip(batch, done.result(), strict=True):
+                scores[index] = rows
+        in_order = iter(scores)
+        return [
+            decode_windows([one.window for one in document], list(islice(in_order, len(document))), len(words))
+            for words, document in zip(self.documents, self.encoded, strict=True)
+        ]
+
+    def cancel(self) -> None:
+        """Read no batch that is not being read yet."""
+        for _, done in self.batches:
+            done.cancel()
 
 
-def score_words(tagger: Tagger, documents: Sequence[Words]) -> list[FloatArray]:
-    """Tag scores (logits) of every word of each document, [words, tags]: the network's whole part."""
-    encoded = [tagger.encoder.encode_document(words) for words in documents]
-    windows = [window for document in encoded for window in document]
-    device = tagger.network.device.type
-    scores = iter(score_windows(tagger.network, windows, tagger.encoder.pad_id, TOKENS_PER_BATCH[device != "cpu"]))
-    return [
-        decode_windows([one.window for one in document], list(islice(scores, len(document))), len(words))
-        for words, document in zip(documents, encoded, strict=True)
-    ]
+def start_scoring(runtime: Runtime, encoder: WordEncoder, documents: Sequence[Words], pool: Executor) -> PendingScores:
+    """Encode documents and hand their windows to ``pool``; the caller may go on with the next ones meanwhile.
 
-
-def score_windows(
-    network: PreTrainedModel, windows: Sequence[EncodedWindow], pad_id: int, tokens_per_batch: int
-) -> list[FloatArray]:
-    """Tag scores (logits) of every word of every window, each [words of the window, tags].
-
-    Windows of like length are read together, at most ``tokens_per_batch`` sub-tokens, padding counted in.
+    Batches are formed from these documents alone, so the scores are a function of them.
     """
-    scores: list[FloatArray] = [np.empty((0, 0), dtype=np.float32)] * len(windows)
-    for batch in _batches(windows, tokens_per_batch):
-        longest = max(len(windows[index].input_ids) for index in batch)
-        ids = torch.full((len(batch), longest), pad_id)
-        mask = torch.zeros((len(batch), longest), dtype=torch.long)
-        for row, index in enumerate(batch):
-            length = len(windows[index].input_ids)
-            ids[row, :length] = torch.tensor(windows[index].input_ids)
-            mask[row, :length] = 1
-        with torch.inference_mode():
-            logits = network(input_ids=ids.to(network.device), attention_mask=mask.to(network.device)).logits
-        rows = logits.float().cpu().numpy()
-        for row, index in enumerate(batch):
-            scores[index] = rows[row, windows[index].first_tokens]
-    return scores
+    encoded = [encoder.encode_document(words) for words in documents]
+    windows = [window for document in encoded for window in document]
+    batches = [
+        (batch, pool.submit(_score_batch, runtime, [windows[index] for index in batch], encoder.pad_id))
+        for batch in form_batches([len(window.input_ids) for window in windows], runtime.tokens_per_batch, runtime.pads)
+    ]
+    return PendingScores(documents, encoded, batches)
 
 
-def _batches(windows: Sequence[EncodedWindow], tokens_per_batch: int) -> Iterator[list[int]]:
-    order = sorted(range(len(windows)), key=lambda index: -len(windows[index].input_ids))
+def score_words(runtime: Runtime, encoder: WordEncoder, documents: Sequence[Words]) -> list[FloatArray]:
+    """Tag scores (logits) of every word of each document, [words, tags]: the network's whole part."""
+    with ThreadPoolExecutor(runtime.workers) as pool:
+        return start_scoring(runtime, encoder, documents, pool).wait()
+
+
+def decode_pending(pending: PendingScores, tagger: Tagger) -> Iterator[tuple[Entity, ...]]:
+    """The entities of each document, once all its windows are read."""
+    for words, scores in zip(pending.documents, pending.wait(), strict=True):
+        yield decode_words(words, scores, tagger.labels, tagger.calibration)
+
+
+def _score_batch(runtime: Runtime, windows: Sequence[EncodedWindow], pad_id: int) -> list[FloatArray]:
+    lengths = [len(window.input_ids) for window in windows]
+    longest = max(lengths)
+    ids = np.full((len(windows), longest), pad_id, dtype=np.int64)
+    for row, window in enumerate(windows):
+        ids[row, : lengths[row]] = window.input_ids
+    mask = (np.arange(longest) < np.array(lengths)[:, None]).astype(np.int64) if min(lengths) < longest else None
+    logits = runtime.score(ids, mask)
+    return [logits[row, window.first_tokens] for row, window in enumerate(windows)]
+
+
+def form_batches(lengths: Sequence[int], tokens_per_batch: int, pads: bool) -> Iterator[list[int]]:
+    """Indices of windows to read together, the longest first; ``lengths`` in sub-tokens.
+
+    A batch has at most ``tokens_per_batch`` sub-tokens with its padding, or a single window. Without ``pads`` only
+    windows of equal length come together.
+    """
     batch: list[int] = []
-    for index in order:
-        longest = len(windows[batch[0] if batch else index].input_ids)
-        if batch and longest * (len(batch) + 1) > tokens_per_batch:
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        longest = lengths[batch[0] if batch else index]
+        if batch and (longest * (len(batch) + 1) > tokens_per_batch or (lengths[index] < longest and not pads)):
             yield batch
             batch = []
         batch.append(index)

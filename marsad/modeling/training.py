@@ -44,7 +44,6 @@ from marsad.files import fingerprint_files, write_json
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
-    Tagger,
     read_checked,
     read_manifest,
     read_saved_config,
@@ -56,6 +55,7 @@ from marsad.modeling.encoders import EncoderSource, carry_head_over, find_encode
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
 from marsad.modeling.progress import ProgressCallback
+from marsad.modeling.runtimes import torch_runtime
 from marsad.modeling.tagging import align_entities, log_problems, tag_ids
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
@@ -163,9 +163,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
     history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
 
-    tagger = Tagger(network.eval(), encoder, config.label_set, config.text, fingerprint="")
     # In fp32, as inference computes: what is served is what was calibrated and scored.
-    dev_scores = score_words(tagger, splits["dev"].words)
+    dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
     fitted = fit_calibration(dev_documents, splits["dev"].words, dev_scores, config.label_set, config.calibration)
     predicted = [
         decode_words(words, scores, config.label_set, fitted.calibration)

@@ -126,8 +126,8 @@ def test_a_job_that_broke_off_goes_on(
     computed: list[int] = []
     compute = engines.run_local
 
-    def counted(job: Job, rest: Any) -> Iterator[tuple[int, bytes]]:
-        for number, content in compute(job, rest):
+    def counted(*arguments: Any) -> Iterator[tuple[int, bytes]]:
+        for number, content in compute(*arguments):
             computed.append(number)
             yield number, content
 

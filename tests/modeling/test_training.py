@@ -25,7 +25,7 @@ from marsad.config import Config, load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling import training as training_module
-from marsad.modeling.artifacts import load_tagger
+from marsad.modeling.artifacts import load_network_of, load_tagger
 from marsad.modeling.training import (
     LengthGroupedSampler,
     TrainingResult,
@@ -161,7 +161,7 @@ def test_training_moves_the_encoder_and_the_saved_weights_are_those_that_run(
     saved, base = load_file(tiny_model / "model.safetensors"), load_file(encoders["wordpiece"] / "model.safetensors")
     moved = saved["bert.encoder.layer.0.intermediate.dense.weight"] - base["encoder.layer.0.intermediate.dense.weight"]
     assert moved.abs().max() > 1e-3
-    state = load_tagger(tiny_model).network.state_dict()
+    state = load_network_of(tiny_model).state_dict()
     assert set(saved) <= set(state)
     for name, tensor in saved.items():
         assert torch.equal(tensor, state[name]), name

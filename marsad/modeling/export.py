@@ -1,0 +1,192 @@
+"""A trained network as an ONNX file with int8 weights, adopted only where it scores as the network does.
+
+PyTorch exports the network, ONNX Runtime quantises it: weights once, to int8 with a scale for each output channel;
+activations as they come, to uint8 with a scale for each matrix (dynamic quantisation). The file takes windows without
+padding, since ``inference`` gives ONNX Runtime windows of equal length.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from marsad.annotations.jsonl import read_documents
+from marsad.documents import Document
+from marsad.errors import MarsadError
+from marsad.evaluation.judging import judge_documents
+from marsad.evaluation.scoring import StrictScores, score_documents
+from marsad.files import fingerprint_files, write_json
+from marsad.modeling.artifacts import (
+    ModelFiles,
+    OnnxRecord,
+    Tagger,
+    load_network_of,
+    load_tagger,
+    read_manifest,
+    read_saved_config,
+)
+from marsad.modeling.inference import decode_words, score_words
+from marsad.modeling.runtimes import Runtime, load_onnx, torch_runtime
+from marsad.text.words import split_words
+
+logger = logging.getLogger(__name__)
+
+MAX_DROP = 0.003
+# Attention and GELU are single operators since these versions of ONNX's operator set.
+_OPSET = 23
+
+
+def export_onnx(
+    model: str | Path, dev: Sequence[str | Path] | None = None, max_drop: float = MAX_DROP, threads: int | None = None
+) -> OnnxRecord:
+    """Write ``model.int8.onnx`` and ``onnx.json`` into a model folder, if int8 costs at most ``max_drop`` of dev F1.
+
+    Dev is that of the model's config, which must be what it was when the model was trained, or the files ``dev``. F1 is
+    strict, over all types (micro), of the entities that a ``Recognizer`` would find. Where it falls by more, the record
+    is written, not adopted, and no ONNX file is left.
+
+    Raises MarsadError when the folder is no model, dev can't be read or has changed, or the network can't be exported.
+    """
+    if not 0 <= max_drop <= 1:
+        raise MarsadError(f"max_drop is {max_drop:g}, expected a difference of F1 between 0 and 1 (0.003: 0.3 points)")
+    folder = Path(model)
+    files = ModelFiles(folder)
+    tagger = load_tagger(folder)
+    paths, documents = _dev_documents(folder, dev)
+    network = load_network_of(folder)
+    logger.info("exporting %s", folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".onnx-", dir=folder) as scratch:
+            whole = ModelFiles(Path(scratch))
+            quantize(_to_onnx(network, Path(scratch) / "fp32.onnx"), whole.onnx)
+            logger.info("scoring fp32 and int8 on %d reports of %s", len(documents), ", ".join(map(str, paths)))
+            fp32 = _score(torch_runtime(network, threads), tagger, documents)
+            int8 = _score(load_onnx(whole.folder, threads), tagger, documents)
+            drop = round(fp32.overall.f1 - int8.overall.f1, 6)
+            record = OnnxRecord(
+                model=tagger.fingerprint,
+                onnx_sha256=fingerprint_files([whole.onnx]),
+                quantization="int8 weights per channel, uint8 activations per matrix (dynamic)",
+                dev={"files": [str(path) for path in paths], "sha256": fingerprint_files(paths)},
+                fp32=fp32.record(),
+                int8=int8.record(),
+                drop=drop,
+                max_drop=max_drop,
+                adopted=drop <= max_drop,
+                versions={name: metadata.version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
+            )
+            if record.adopted:
+                with whole.onnx.open("rb") as file:
+                    os.fsync(file.fileno())
+                whole.onnx.replace(files.onnx)
+        # The file first, then the record that vouches for it: between the two, the file is not used.
+        write_json(files.onnx_record, asdict(record))
+        if not record.adopted:
+            files.onnx.unlink(missing_ok=True)
+    except OSError as error:
+        raise MarsadError(f"{folder}: can't be written ({error.strerror or error})") from None
+    return record
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Quantise the matrix products of an ONNX file, but for the small last one that gives the scores."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = source.with_suffix(".prepared.onnx")
+    quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+    products = [
+        node.name for node in onnx.load(prepared, load_external_data=False).graph.node if node.op_type == "MatMul"
+    ]
+    quantize_dynamic(
+        str(prepared),
+        str(target),
+        op_types_to_quantize=["MatMul"],
+        nodes_to_exclude=products[-1:],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _to_onnx(network: Any, path: Path) -> Path:
+    """The network in fp32: input ids [batch, tokens] to logits [batch, tokens, tags]."""
+    import torch
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.network(input_ids=input_ids).logits
+            return logits
+
+    # Any ids do; two windows of a length that stands for no other size of the network.
+    ids = torch.randint(5, 100, (2, 13))
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                Logits().eval(),
+                (ids,),
+                dynamo=True,
+                opset_version=_OPSET,
+                input_names=["input_ids"],
+                output_names=["logits"],
+                dynamic_shapes={"input_ids": sizes},
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            first = str(error).strip().splitlines()[0]
+            raise MarsadError(f"this network can't be exported to ONNX ({first}); run it with PyTorch") from None
+        if program is None:
+            raise MarsadError("this network can't be exported to ONNX; run it with PyTorch")
+        program.save(str(path))
+    return path
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's steps and warnings are of no use to who runs it."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _dev_documents(folder: Path, dev: Sequence[str | Path] | None) -> tuple[list[Path], list[Document]]:
+    config = read_saved_config(folder)
+    if dev is not None:
+        paths = [Path(path) for path in dev]
+    else:
+        paths = list(config.data.dev)
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise MarsadError(f"{folder}: its dev file {missing[0]} is not here; name one with --dev")
+        if fingerprint_files(paths) != read_manifest(folder).data["dev"]["sha256"]:
+            raise MarsadError(
+                f"{', '.join(map(str, paths))}: changed since {folder} was trained; name the file to judge int8 on "
+                "with --dev"
+            )
+    documents = read_documents(paths, config.labels, annotated=True)
+    if not any(document.entities for document in documents):
+        raise MarsadError(f"{', '.join(map(str, paths))}: holds no entity, so int8 can't be judged on it")
+    return paths, documents
+
+
+def _score(runtime: Runtime, tagger: Tagger, documents: Sequence[Document]) -> StrictScores:
+    words = [split_words(document.text, tagger.text) for document in documents]
+    found = [
+        decode_words(one, scores, tagger.labels, tagger.calibration)
+        for one, scores in zip(words, score_words(runtime, tagger.encoder, words), strict=True)
+    ]
+    return score_documents(judge_documents(documents, found, words), tagger.labels)

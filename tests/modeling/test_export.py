@@ -1,0 +1,213 @@
+import json
+import logging
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, synthetic_reports
+from safetensors.torch import load_file, save_file
+
+from marsad import Recognizer
+from marsad.errors import MarsadError
+from marsad.modeling.artifacts import ModelFiles, load_tagger, read_manifest, read_onnx_record
+from marsad.modeling.artifacts import _model_fingerprint as model_fingerprint
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'marsad[onnx]'")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
+
+from marsad.modeling.export import _to_onnx as to_onnx
+from marsad.modeling.export import export_onnx
+
+TEXTS = [report["text"] for report in synthetic_reports(30, seed=71)] + ["", "قتل", "قتل طفلين في حلب. " * 120]
+
+
+def sign(folder: Path) -> None:
+    """Give an edited model folder the fingerprint of what it holds now."""
+    files = ModelFiles(folder)
+    values = json.loads(files.manifest.read_text(encoding="utf-8"))
+    values["fingerprint"] = model_fingerprint(files, values["format"])
+    files.manifest.write_text(json.dumps(values), encoding="utf-8")
+
+
+def spans(recognizer: Recognizer, texts: list[str]) -> list[list[tuple[int, int, str]]]:
+    return [[(e.start, e.end, e.label) for e in one.entities] for one in recognizer.predict(texts)]
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with an adopted ONNX file, to be read only."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    shutil.copytree(tiny_model, folder)
+    export_onnx(folder, max_drop=0.05)
+    return folder
+
+
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """A copy of ``exported`` to change things in."""
+    shutil.copytree(exported, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
+def test_the_exported_network_computes_what_the_network_does(kind: str, encoders: dict[str, Path], tmp_path: Path):
+    import onnxruntime
+    from transformers import AutoModelForTokenClassification
+
+    torch.manual_seed(3)
+    network = AutoModelForTokenClassification.from_pretrained(encoders[kind], num_labels=9).eval()
+    session = onnxruntime.InferenceSession(to_onnx(network, tmp_path / "fp32.onnx"))
+    for batch, tokens in ((1, 1), (1, 48), (2, 13), (5, 31)):
+        ids = torch.randint(5, 100, (batch, tokens))
+        with torch.inference_mode():
+            wanted = network(input_ids=ids).logits.numpy()
+        np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], wanted, atol=1e-4)
+
+
+def test_an_adopted_file_is_what_runs(exported: Path):
+    record = read_onnx_record(exported)
+    assert record is not None
+    assert record.adopted
+    assert record.drop == pytest.approx(record.fp32["overall"]["f1"] - record.int8["overall"]["f1"], abs=1e-6)
+    assert record.dev["sha256"] == read_manifest(exported).data["dev"]["sha256"]
+    assert not list(exported.glob(".onnx-*"))
+    fast, exact = (
+        Recognizer.from_pretrained(exported, device="cpu"),
+        Recognizer.from_pretrained(exported, runtime="torch"),
+    )
+    assert (fast.runtime, exact.runtime) == ("onnx", "torch")
+    assert fast.fingerprint != exact.fingerprint == load_tagger(exported).fingerprint
+    found, wanted = spans(fast, TEXTS), spans(exact, TEXTS)
+    same = sum(len(set(one) & set(other)) for one, other in zip(found, wanted, strict=True))
+    assert same > 0.9 * max(sum(map(len, found)), sum(map(len, wanted))) > 50
+
+
+def test_the_recorded_scores_are_those_of_evaluate(exported: Path, corpus: Path):
+    from marsad import evaluate
+
+    record = read_onnx_record(exported)
+    assert record is not None
+    for runtime, wanted in (("torch", record.fp32), ("onnx", record.int8)):
+        evaluation = evaluate(exported, corpus / "dev.jsonl", runtime=runtime, resamples=10)
+        assert evaluation.strict.record() == wanted
+        assert evaluation.record()["system"]["runtime"] == runtime
+
+
+def test_what_is_found_does_not_depend_on_threads_or_time(exported: Path):
+    first = Recognizer.from_pretrained(exported, runtime="onnx", threads=1).predict(TEXTS)
+    many = Recognizer.from_pretrained(exported, runtime="onnx", threads=4)
+    assert [many.predict(TEXTS) for _ in range(3)] == [first] * 3
+    assert list(many.stream(iter(TEXTS))) == first
+
+
+def test_a_pickled_recognizer_runs_the_same_file(exported: Path):
+    recognizer = Recognizer.from_pretrained(exported, threads=2)
+    other = pickle.loads(pickle.dumps(recognizer))
+    assert (other.runtime, other.fingerprint) == ("onnx", recognizer.fingerprint)
+    assert other.predict(TEXTS) == recognizer.predict(TEXTS)
+
+
+def _damage(folder: Path) -> None:
+    with ModelFiles(folder).onnx.open("r+b") as file:
+        file.seek(2000)
+        file.write(b"damaged")
+
+
+def _train_on(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] += 0.01
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    sign(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_damage, "was edited or damaged"),
+        (_train_on, "was made of another model"),
+        (lambda folder: ModelFiles(folder).onnx_record.unlink(), "onnx.json is missing or damaged"),
+        (lambda folder: ModelFiles(folder).onnx_record.write_text("{]"), "onnx.json is missing or damaged"),
+    ],
+)
+def test_a_file_that_does_not_belong_is_not_run(
+    change: Callable[[Path], None], message: str, folder: Path, caplog: pytest.LogCaptureFixture
+):
+    change(folder)
+    with caplog.at_level(logging.WARNING, logger="marsad"):
+        assert Recognizer.from_pretrained(folder, device="cpu").runtime == "torch"
+    (line,) = [one.getMessage() for one in caplog.records]
+    assert message in line
+    with pytest.raises(MarsadError, match=message):
+        Recognizer.from_pretrained(folder, runtime="onnx")
+
+
+def test_int8_that_costs_too_much_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
+    # A constant that nothing reads, next to what the second feed-forward matrix reads: fp32 stays what it was, but
+    # the one scale of the whole matrix is the constant's, and int8 tells nothing of the rest apart.
+    weights = load_file(folder / "model.safetensors")
+    for name in list(weights):
+        if name.endswith("intermediate.dense.bias"):
+            weights[name][0] = 1e5
+            weights[name.replace("intermediate.dense.bias", "output.dense.weight")][:, 0] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    sign(folder)
+    from marsad.cli import main
+
+    assert main(["export-onnx", str(folder)]) == 3
+    output = capsys.readouterr().out
+    record = read_onnx_record(folder)
+    assert record is not None
+    assert not record.adopted
+    assert record.drop > 0.003
+    assert f"drop {record.drop:.4f}" in output
+    assert "refused" in output
+    assert not ModelFiles(folder).onnx.exists()
+    assert not list(folder.glob(".onnx-*"))
+    assert Recognizer.from_pretrained(folder, device="cpu").runtime == "torch"
+
+
+def test_dev_must_be_what_it_was(exported: Path, tiny_config: Path, tmp_path: Path, corpus: Path):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    dev = tmp_path / "dev.jsonl"
+    shutil.copy(corpus / "train.jsonl", dev)
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(config.replace(str(corpus / "dev.jsonl"), str(dev)), encoding="utf-8")
+    sign(folder)
+    with pytest.raises(MarsadError, match="changed since .* was trained; name the file to judge int8 on with --dev"):
+        export_onnx(folder)
+    dev.unlink()
+    with pytest.raises(MarsadError, match="is not here; name one with --dev"):
+        export_onnx(folder)
+    (tmp_path / "none.jsonl").write_text('{"id": "1", "text": "نص", "entities": []}\n', encoding="utf-8")
+    with pytest.raises(MarsadError, match="holds no entity"):
+        export_onnx(folder, [tmp_path / "none.jsonl"])
+    with pytest.raises(MarsadError, match="between 0 and 1"):
+        export_onnx(folder, max_drop=3)
+
+
+def test_without_onnxruntime_torch_runs(exported: Path):
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'onnxruntime': raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from marsad import MarsadError, Recognizer\n"
+        f"assert Recognizer.from_pretrained({str(exported)!r}, device='cpu').runtime == 'torch'\n"
+        "try:\n"
+        f"    Recognizer.from_pretrained({str(exported)!r}, runtime='onnx')\n"
+        "except MarsadError as error:\n"
+        "    assert \"pip install 'marsad[onnx]'\" in str(error)\n"
+        "else:\n"
+        "    sys.exit(1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'marsad[onnx]'" in done.stderr or "onnxruntime" in done.stderr
