@@ -1,4 +1,5 @@
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -36,15 +37,12 @@ def test_batches_hold_every_window_once_and_keep_to_the_budget(lengths: list[int
         assert pads or len(set(sizes)) == 1
 
 
-def test_padding_stays_within_a_few_per_cent(tiny_model: Path):
-    tagger = load_tagger(tiny_model)
-    texts = [report["text"] for report in synthetic_reports(80, seed=62)]
-    windows = [w for text in texts for w in tagger.encoder.encode_document(split_words(text, tagger.text))]
-    lengths = [len(window.input_ids) for window in windows]
-    batches = list(form_batches(lengths, 512, pads=True))
+def test_padding_stays_within_a_few_per_cent():
+    lengths = [random.Random(number).randint(8, 192) for number in range(1000)]
+    batches = list(form_batches(lengths, 2048, pads=True))
     padded = sum(max(lengths[index] for index in batch) * len(batch) for batch in batches)
-    assert len(batches) < len(windows) / 4
-    assert padded <= 1.05 * sum(lengths)
+    assert len(batches) < len(lengths) / 10
+    assert padded <= 1.02 * sum(lengths)
 
 
 def test_scores_are_the_networks_own(tiny_model: Path):
@@ -76,7 +74,7 @@ def test_a_model_without_onnx_file_is_run_by_torch(tiny_model: Path):
     recognizer = Recognizer.from_pretrained(tiny_model)
     assert recognizer.runtime == "torch"
     assert recognizer.fingerprint == load_tagger(tiny_model).fingerprint
-    with pytest.raises(MarsadError, match="no model.int8.onnx; make it with: marsad export-onnx"):
+    with pytest.raises(MarsadError, match=r"no model\.int8\.onnx; make it with: marsad export-onnx"):
         Recognizer.from_pretrained(tiny_model, runtime="onnx")
 
 
