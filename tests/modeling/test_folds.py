@@ -61,26 +61,26 @@ def test_every_report_is_scored_and_only_scores_are_kept(documents: list[Documen
     assert [one.document for one in held] == documents
     assert [one.scores.shape for one in held] == [(len(one.words), 9) for one in held]
     assert held[-1].scores.shape == (0, 9)
-    assert sorted(path.name for path in folder.iterdir()) == ["fold-1.npz", "fold-2.npz", "run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors", "run.json"]
 
 
 def test_a_fold_that_is_scored_is_not_trained_again(
     documents: list[Document], config: Config, held: list[HeldOut], folder: Path, caplog: pytest.LogCaptureFixture
 ):
-    first = (folder / "fold-1.npz").stat().st_mtime_ns
-    (folder / "fold-2.npz").unlink()
+    first = (folder / "fold-1.safetensors").stat().st_mtime_ns
+    (folder / "fold-2.safetensors").unlink()
     with caplog.at_level(logging.INFO, logger="marsad"):
         again = score_held_out(documents, config, 2, folder)
     assert "fold 1 of 2: scored already" in caplog.messages
     assert any(message.startswith("fold 2 of 2: learns from") for message in caplog.messages)
-    assert (folder / "fold-1.npz").stat().st_mtime_ns == first
+    assert (folder / "fold-1.safetensors").stat().st_mtime_ns == first
     assert equal(again, held)
 
 
 def test_a_fold_that_broke_off_is_taken_up(
     documents: list[Document], config: Config, held: list[HeldOut], folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (folder / "fold-2.npz").unlink()
+    (folder / "fold-2.safetensors").unlink()
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -123,11 +123,11 @@ def test_what_can_not_be_dealt_out_is_refused(documents: list[Document], config:
 
 
 def test_a_damaged_fold_is_named(documents: list[Document], config: Config, held: list[HeldOut], folder: Path):
-    path = folder / "fold-1.npz"
+    path = folder / "fold-1.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
-        with pytest.raises(MarsadError, match=r"fold-1\.npz: is damaged"):
+        with pytest.raises(MarsadError, match=r"fold-1\.safetensors: is damaged"):
             score_held_out(documents, config, 2, folder)
     finally:
         path.write_bytes(whole)
