@@ -19,7 +19,7 @@ _FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given, 3 a check failed."""
+    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given, 3 as the command says."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.

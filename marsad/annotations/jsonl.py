@@ -57,12 +57,13 @@ def read_documents(
 def document_files(paths: Iterable[Path], patterns: Sequence[str] = ("*.jsonl",)) -> list[Path]:
     """The files named, each folder replaced by the files in it that fit a pattern, in order of their names.
 
-    Raises MarsadError for a folder that holds none.
+    What an import rejected (``rejects.jsonl``) is no file of reports. Raises MarsadError for a folder that holds none.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(file for pattern in patterns for file in path.glob(pattern))
+            fitting = (file for pattern in patterns for file in path.glob(pattern))
+            found = sorted(file for file in fitting if file.name != "rejects.jsonl")
             if not found:
                 raise MarsadError(f"{path}: the folder holds no {' or '.join(patterns)}")
             files += found

@@ -30,18 +30,20 @@ _OTHER = {
 }
 _OFFSETS = re.compile(r"(\S+) (-?\d+ -?\d+(?:;-?\d+ -?\d+)*)")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_BREAK = re.compile(r"[\r\n]")
 
 
 def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
     """The reports of a folder, or of one ``.txt`` or ``.ann`` with its other half."""
+    with readable(path):
+        path.stat()
     if path.is_dir():
-        files = {file.with_suffix("") for file in path.rglob("*") if file.suffix in (".txt", ".ann")}
+        found = (file for file in path.rglob("*") if file.suffix in (".txt", ".ann") and file.is_file())
+        files = {file.with_suffix("") for file in found}
         folders = sorted({file.parent for file in files})
         if not files:
             raise MarsadError(f"{path}: the folder holds no .txt and .ann files")
     elif path.suffix in (".txt", ".ann"):
-        with readable(path):
-            path.stat()
         files, folders = {path.with_suffix("")}, [path.parent]
     else:
         raise MarsadError(f"{path}: expected a folder with .txt and .ann files, or one of them")
@@ -138,14 +140,14 @@ def write(documents: Iterable[Document], path: Path) -> None:
                 try:
                     raw = content.encode("utf-8")
                 except UnicodeEncodeError:
-                    raise MarsadError(f"{document.id}: holds a lone surrogate, which no UTF-8 file can") from None
+                    raise MarsadError(f"{document.id!r}: holds a lone surrogate, which no UTF-8 file can") from None
                 (folder / f"{name}{ending}").write_bytes(raw)
             sidecar.write(sidecar_line(name, document) + "\n")
 
 
 def _line(number: int, entity: Entity, document: Document) -> str:
     if entity.label.split() != [entity.label]:
-        raise MarsadError(f"{document.id}: the label {entity.label!r} holds blanks, which brat does not allow")
+        raise MarsadError(f"{document.id!r}: the label {entity.label!r} holds blanks, which brat does not allow")
     surface = document.text[entity.start : entity.end]
     fragments = []
     start = 0
@@ -161,4 +163,4 @@ def _line(number: int, entity: Entity, document: Document) -> str:
     fragments[-1] = (fragments[-1][0], entity.end)
     offsets = ";".join(f"{start} {end}" for start, end in fragments)
     shown = " ".join(document.text[start:end] for start, end in fragments)
-    return f"T{number}\t{entity.label} {offsets}\t{_LINE_END.sub(' ', shown)}\n"
+    return f"T{number}\t{entity.label} {offsets}\t{_BREAK.sub(' ', shown)}\n"

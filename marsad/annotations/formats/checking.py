@@ -57,6 +57,7 @@ def check_report(
         reason = str(error)
     except ValueError as error:
         kind, reason = "not a document", str(error)
+    reason = " ".join(reason.split())  # labels may hold line ends
     return LeftOut(report.where, report.record, report.id, kind, reason, spans=len(report.spans))
 
 
@@ -191,12 +192,17 @@ def _agrees(text: str, span: RawSpan, place: Placed) -> bool:
     return span.text is None or _same(text[start:end], span.text)
 
 
-def _same(one: str, other: str) -> bool:
-    """Equal but for the kind and number of blanks inside, which some tools fold."""
-    if one == other:
+def _same(there: str, recorded: str) -> bool:
+    r"""Equal but for the blanks inside, that tools fold; Label Studio writes ``\n`` in letters for a line's end."""
+    if there == recorded:
         return True
-    edges = [text[0].isspace() or text[-1].isspace() for text in (one, other) if text]
-    return not any(edges) and one.split() == other.split()
+    recorded = recorded if "\\n" in there else recorded.replace("\\n", "\n")
+    return there.split() == recorded.split() and _edges(there) == _edges(recorded)
+
+
+def _edges(text: str) -> tuple[int, int]:
+    """How many blanks a text begins and ends with."""
+    return len(text) - len(text.lstrip()), len(text) - len(text.rstrip())
 
 
 def _recount(text: str, spans: Sequence[RawSpan]) -> tuple[list[Placed], list[str]] | None:

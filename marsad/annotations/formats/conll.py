@@ -323,7 +323,9 @@ def write(documents: Iterable[Document], path: Path) -> None:
 def _write_document(document: Document, file: TextIO) -> None:
     for entity in document.entities:
         if entity.label.split() != [entity.label] or _shown(entity.label) != entity.label:
-            raise MarsadError(f"{document.id}: the label {entity.label!r} holds whitespace, so that it can't be a tag")
+            raise MarsadError(
+                f"{document.id!r}: the label {entity.label!r} holds whitespace, so that it can't be a tag"
+            )
     record = document_to_record(document)
     words = split_words(document.text, TextConfig())
     alignment = align_entities(document, words)

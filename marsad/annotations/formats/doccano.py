@@ -97,12 +97,13 @@ def _counted(report: RawReport, offsets: Offsets) -> RawReport | LeftOut:
     }
     if offsets == "auto":
         placed = {name: read_as(spans, index, index) for name, index in readings.items()}
-        if len({one for one in placed.values() if one is not None}) == 1 and placed["code points"] is not None:
+        distinct = {one for one in placed.values() if one is not None}
+        if not distinct or distinct == {placed["code points"]}:
             return report
         name = _likeliest(text, placed)
         if name is None:
             ways = " or ".join(name for name, places in placed.items() if places is not None)
-            reason = f"its offsets may count {ways or 'nothing in this text'}; say which with --offsets"
+            reason = f"its offsets may count {ways}; say which with --offsets"
             return LeftOut(report.where, report.record, report.id, "unclear offsets", reason, spans=len(spans))
     else:
         name = {"codepoints": "code points", "utf16": "UTF-16 units", "graphemes": "graphemes"}[offsets]

@@ -47,6 +47,7 @@ class Import:
     imported: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    without_entity: int = 0
     entities_read: int = 0
     entities: Counter[str] = field(default_factory=Counter)
     entities_lost: Counter[str] = field(default_factory=Counter)
@@ -67,6 +68,7 @@ class Import:
             "output": str(self.output),
             "read": self.read,
             "imported": self.imported,
+            "without_entity": self.without_entity,
             "rejected": dict(self.rejected),
             "left_out": dict(self.left_out),
             "entities_read": self.entities_read,
@@ -81,6 +83,7 @@ class Import:
     def table(self, most: int = 10) -> str:
         """Counts as text, and the first of what was rejected, mended, dropped and changed."""
         lines = [f"{'records read':44} {self.read:7d}", f"{'  imported':44} {self.imported:7d}"]
+        lines.append(f"{'    of these without an entity':44} {self.without_entity:7d}")
         for name, counts in (("  left out", self.left_out), ("  rejected", self.rejected)):
             lines.append(f"{name:44} {counts.total():7d}")
             lines += [f"    {reason:40} {count:7d}" for reason, count in counts.most_common()]
@@ -133,15 +136,11 @@ def import_files(
     try:
         write_records(_documents(found, mapping, overlaps, unannotated, result, rejects), output)
     finally:
-        _write_rejects(rejects, result.rejects)
+        if rejects:
+            write_records(rejects, result.rejects)
+    if not rejects:  # what stands there is of an earlier import, whose faults are mended
+        result.rejects.unlink(missing_ok=True)
     return result
-
-
-def _write_rejects(rejects: list[dict[str, Any]], path: Path) -> None:
-    if rejects:
-        write_records(rejects, path)
-    elif path.is_file():  # of an earlier import, whose faults may be mended by now
-        path.unlink()
 
 
 def _module(name: str) -> Any:
@@ -229,6 +228,7 @@ def _leave_out(one: LeftOut, result: Import, rejects: list[dict[str, Any]]) -> N
 
 def _count(checked: Checked, one: RawReport | LeftOut, result: Import) -> None:
     result.imported += 1
+    result.without_entity += not checked.document.entities
     result.entities += Counter(entity.label for entity in checked.document.entities)
     where = one.where
     for reason, number in (

@@ -38,29 +38,33 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
     Raises MarsadError where there is none, or no type system.
     """
     _cassis()
+    with readable(path):
+        path.stat()
+    files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in (".xmi", ".zip"))
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".xmi", ".zip") and file.is_file())
         if not files:
             raise MarsadError(f"{path}: the folder holds no .xmi or .zip files")
-    else:
-        with readable(path):
-            path.stat()
-        files = [path]
+    root = path if path.is_dir() else path.parent
     for folder in sorted({file.parent for file in files}):
-        carried = read_sidecar(folder)
-        here = {file.name: file for file in files if file.parent == folder}
-        stems = {name.removesuffix(".xmi"): name for name in here}
+        carried = read_sidecar(root) | read_sidecar(folder)
+        here = [(_name(file, root), file) for file in files if file.parent == folder]
+        rank = {name: number for number, name in enumerate(in_order([name for name, _ in here], carried))}
         types: Any = None
-        for stem in in_order(sorted(stems), carried):
-            file = here[stems[stem]]
+        for name, file in sorted(here, key=lambda one: rank[one[0]]):
+            known = carried.get(name, Carried(name, None, None, {}))
             if file.suffix == ".zip":
-                yield from _zip(file)
+                yield _zip(file, known)
                 continue
-            if types is None:
-                types = _types(folder / TYPES)
+            types = types or _types(folder / TYPES)
             with readable(file):
-                content = file.read_bytes()
-            yield _report(content, types, str(file), carried.get(stem, Carried(stem, None, None, {})))
+                yield _report(file.read_bytes(), types, str(file), known)
+
+
+def _name(file: Path, root: Path) -> str:
+    """The report's name: the file's, but in a project's export the folder's, with an archive for each user in it."""
+    archived = file.suffix == ".zip" and file.parent != root
+    return file.parent.name.removesuffix(".xmi") if archived else file.stem.removesuffix(".xmi")
 
 
 def _cassis() -> Any:
@@ -87,18 +91,15 @@ def _load_types(content: bytes, where: str) -> Any:
         raise MarsadError(f"{where}: no type system of UIMA ({_line(error)})") from None
 
 
-def _zip(path: Path) -> Iterator[RawReport | LeftOut]:
+def _zip(path: Path, carried: Carried) -> RawReport | LeftOut:
     try:
         with readable(path), zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".xmi")]
             types = next((name for name in archive.namelist() if name.rpartition("/")[2] == TYPES), None)
-            if not names or types is None:
-                raise MarsadError(f"{path}: holds no .xmi with a {TYPES}; export as UIMA CAS XMI")
+            if len(names) != 1 or types is None:
+                raise MarsadError(f"{path}: holds not one .xmi with a {TYPES}; export as UIMA CAS XMI, or unpack it")
             system = _load_types(archive.read(types), f"{path}:{types}")
-            for name in names:
-                # INCEpTION names the file in it by the annotator, and the archive by the report.
-                stem = path.stem if len(names) == 1 else Path(name).stem
-                yield _report(archive.read(name), system, f"{path}:{name}", Carried(stem, None, None, {}))
+            return _report(archive.read(names[0]), system, f"{path}:{names[0]}", carried)
     except zipfile.BadZipFile as error:
         raise MarsadError(f"{path}: a broken or no .zip file ({error}); export it again") from None
 
@@ -156,7 +157,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
             try:
                 _cas(cassis, types, document).to_xmi(folder / f"{name}.xmi")
             except ValueError as error:
-                raise MarsadError(f"{document.id}: XML can't hold its text or labels ({_line(error)})") from None
+                raise MarsadError(f"{document.id!r}: XML can't hold its text or labels ({_line(error)})") from None
             sidecar.write(sidecar_line(name, document) + "\n")
 
 

@@ -4,8 +4,9 @@ Written are tasks with one annotation each, for a project with this labelling in
 
     <View><Labels name="label" toName="text"><Label value="ACTOR"/>…</Labels><Text name="text" value="$text"/></View>
 
-A task's ``data`` carries id, text, published, source and metadata; scores and further keys of entities are not
-carried. Newer versions count offsets in code points, older ones in UTF-16 units; ``value.text`` tells.
+A task's ``data`` carries text, published, source, metadata, and the id as ``report_id``, since JSON-MIN puts the task's
+number in the place of ``id``; scores and further keys of entities are not carried. Newer versions count offsets in code
+points, older ones in UTF-16 units; ``value.text`` tells.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 from marsad.annotations.formats.raw import LeftOut, RawReport, RawSpan, as_json, json_records, new_file
 from marsad.annotations.jsonl import document_to_record
 from marsad.documents import Document, Entity
+from marsad.errors import MarsadError
 
 # What JSON-MIN puts beside the data.
 _MIN_KEYS = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"})
+_DATA_KEYS = frozenset({"id", "report_id", "text", "published", "source"})
 _SPAN_TYPES = ("labels", "hypertextlabels")
 
 
@@ -40,8 +43,10 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
             yield LeftOut(where, task, task.get("id"), "no task", "no task with an object 'data'")
         else:
             minimal[_key(task, where)].append((where, task))
+    # An export of JSON-MIN holds annotated tasks alone, and no column for one without entities.
+    exported = any(_columns(row) or "annotation_id" in row for rows in minimal.values() for _, row in rows)
     for rows in minimal.values():
-        yield _minimal(rows)
+        yield _minimal(rows, exported)
 
 
 def _key(row: Mapping[str, Any], where: str) -> Any:
@@ -64,10 +69,10 @@ def _task(task: dict[str, Any], where: str) -> RawReport | LeftOut:
     if annotations and not valid:
         reason = "all its annotations were cancelled (skipped)"
         return LeftOut(where, task, number, "skipped by the annotator", reason, rejected=False)
-    results: list[Any] = []
+    results: Any = []
     if valid:
         chosen = _choose(valid)
-        results = chosen.get("result") or []
+        results = chosen.get("result")
         _count(ignored, "further annotations of a task", len(valid) - 1)
         _count(ignored, "cancelled annotations", len(annotations) - len(valid))
     if not isinstance(results, list) or not all(isinstance(one, dict) for one in results):
@@ -122,13 +127,13 @@ def _report(
     annotated: bool,
     ignored: Mapping[str, int],
 ) -> RawReport:
-    metadata = {key: value for key, value in data.items() if key not in ("id", "text", "published", "source")}
+    metadata = {key: value for key, value in data.items() if key not in _DATA_KEYS}
     text: Any = data.get("text")
     if "text" not in data:  # another name, as the interface has it: the one string there is
         strings = [key for key, value in metadata.items() if isinstance(value, str)]
         if len(strings) == 1:
             text = metadata.pop(strings[0])
-    name = data.get("id")
+    name = data.get("report_id", data.get("id"))
     return RawReport(
         where=where,
         record=record,
@@ -146,23 +151,27 @@ def _report(
 # --- JSON-MIN --------------------------------------------------------------------------------------------
 
 
-def _minimal(rows: Sequence[tuple[str, dict[str, Any]]]) -> RawReport | LeftOut:
+def _minimal(rows: Sequence[tuple[str, dict[str, Any]]], annotated: bool) -> RawReport | LeftOut:
     """One task of JSON-MIN, which has a row for each of its annotations."""
     chosen = _latest([row for _, row in rows])
     where = next(where for where, row in rows if row is chosen)
-    columns = [key for key, value in chosen.items() if _is_span_list(value)]
+    columns = _columns(chosen)
     spans = [span for key in columns for value in chosen[key] for span in _spans(value)]
     data = {key: value for key, value in chosen.items() if key not in columns and key not in _MIN_KEYS}
     if isinstance(chosen.get("label"), list) and not columns:
         data.pop("label")
     ignored: dict[str, int] = {}
     _count(ignored, "further annotations of a task", len(rows) - 1)
-    annotated = bool(columns) or "annotation_id" in chosen
     return _report(where, chosen, data, where, spans, annotated, ignored)
 
 
-def _is_span_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "start" in one for one in value)
+def _columns(row: Mapping[str, Any]) -> list[str]:
+    """The keys under which spans stand: the names of the interface's tags."""
+    return [
+        key
+        for key, value in row.items()
+        if isinstance(value, list) and value and all(isinstance(one, dict) and "start" in one for one in value)
+    ]
 
 
 # --- writing ---------------------------------------------------------------------------------------------
@@ -201,8 +210,10 @@ def write_predictions(documents: Iterable[Document], path: Path, version: str) -
 
 def task_of(document: Document) -> dict[str, Any]:
     """A document as a task with one annotation."""
+    if "report_id" in document.metadata:
+        raise MarsadError(f"{document.id!r}: has a key 'report_id', which its id needs for itself in Label Studio")
     data = document_to_record(document)
-    del data["entities"]
+    data = {"report_id": data.pop("id")} | {key: value for key, value in data.items() if key != "entities"}
     result = [_region(document.text, number, entity) for number, entity in enumerate(document.entities)]
     return {"data": data, "annotations": [{"result": result}]}
 
