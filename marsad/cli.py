@@ -316,7 +316,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     from marsad.annotations.audit import audit_files
-    from marsad.annotations.page import audit_page
+    from marsad.annotations.pages import audit_page
     from marsad.files import write_page, write_report
 
     audit = audit_files(options.paths, options.against, options.reference, options.rare)
@@ -379,7 +379,7 @@ def _split(options: argparse.Namespace) -> int:
 def _agreement(options: argparse.Namespace) -> int:
     from marsad.annotations.agreement import adjudicate, compare_annotations, read_decisions
     from marsad.annotations.jsonl import document_files, read_documents, write_documents
-    from marsad.annotations.page import agreement_page
+    from marsad.annotations.pages import agreement_page
     from marsad.files import write_page, write_report
 
     if (options.decisions is None) != (options.write is None):

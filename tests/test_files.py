@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marsad.errors import MarsadError
-from marsad.files import open_whole, write_json, write_report
+from marsad.files import open_together, open_whole, write_json, write_report
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
@@ -53,3 +53,30 @@ def test_a_report_that_cannot_be_written_is_one_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MarsadError, match="can't be written"):
         write_report(tmp_path / "file" / "report.json", {})
+
+
+def write_all(paths: list[Path], text: str) -> None:
+    with open_together(paths) as files:
+        for file in files:
+            file.write(text)
+
+
+def test_files_written_together_take_their_places_together(tmp_path: Path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    write_all(paths, "old")
+    write_all(paths[:2], "new")
+    assert [path.read_text() for path in paths] == ["new", "new", "old"]
+    with pytest.raises(ZeroDivisionError), open_together(paths) as files:
+        files[0].write("half")
+        files[1].write(str(1 / 0))
+    assert [path.read_text() for path in paths] == ["new", "new", "old"]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_where_one_of_them_cannot_take_its_place_all_keep_their_old_content(tmp_path: Path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    write_all(paths[:1], "old")
+    with pytest.raises(FileNotFoundError), open_together(paths):
+        (tmp_path / ".c.partial").unlink()  # as another program would
+    assert list(tmp_path.iterdir()) == paths[:1]
+    assert paths[0].read_text() == "old"

@@ -20,6 +20,9 @@ from marsad.modeling.tagging import Alignment, WordSpan, align_entities, word_sp
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
 
+# The report, the stretch and what either side says of it.
+DecisionKey = tuple[str, int, int, tuple[str, ...], tuple[str, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
@@ -40,9 +43,9 @@ class Disagreement:
     reason: str | None = None
 
     @property
-    def key(self) -> tuple[str, int, int, str]:
-        """By which a decision names it."""
-        return self.document, self.start, self.end, self.kind
+    def key(self) -> DecisionKey:
+        """By which a decision names it: report, stretch and what either side says."""
+        return self.document, self.start, self.end, tuple(self.shown(self.first)), tuple(self.shown(self.second))
 
     @property
     def types(self) -> list[str]:
@@ -267,28 +270,32 @@ def _dropped(document: Document, first: Alignment, second: Alignment) -> Iterato
         yield _around(document, "only second", (), (entity,), why)
 
 
-CHOICES = ("first", "second", "neither")
+def read_decisions(path: Path) -> dict[DecisionKey, str]:
+    """Decisions as the page of disagreements gives them: ``{"id", "start", "end", "first", "second", "choice"}``.
 
-
-def read_decisions(path: Path) -> dict[tuple[str, int, int, str], str]:
-    """Decisions as the page of disagreements gives them: ``{"id", "start", "end", "kind", "choice"}``, one a line.
-
-    Of two on the same stretch the later counts. Raises MarsadError naming file and line for a record that is none.
+    Of two on the same disagreement the later counts. Raises MarsadError naming file and line for a record that is none.
     """
-    decisions = {}
+    decisions: dict[DecisionKey, str] = {}
     for where, record in read_records(path):
-        key = (record.get("id"), record.get("start"), record.get("end"), record.get("kind"))
-        if tuple(map(type, key)) != (str, int, int, str) or record.get("choice") not in CHOICES:
-            raise MarsadError(
-                f"{where}: not a decision; expected id, start, end, kind and a choice of {', '.join(CHOICES)}"
-            )
-        decisions[key] = record["choice"]
-    return decisions  # type: ignore[return-value]  # the types were looked at
+        match record:
+            case {
+                "id": str(name),
+                "start": int(start),
+                "end": int(end),
+                "first": list(first),
+                "second": list(second),
+                "choice": "first" | "second" | "neither" as choice,
+            }:
+                decisions[name, start, end, tuple(map(str, first)), tuple(map(str, second))] = choice
+            case _:
+                raise MarsadError(
+                    f"{where}: not a decision; expected id, start, end, first, second and a choice: first, second or "
+                    "neither"
+                )
+    return decisions
 
 
-def adjudicate(
-    agreement: Agreement, first: Sequence[Document], decisions: Mapping[tuple[str, int, int, str], str]
-) -> list[Document]:
+def adjudicate(agreement: Agreement, first: Sequence[Document], decisions: Mapping[DecisionKey, str]) -> list[Document]:
     """The reports of both annotations with what they share and, where they don't, what was decided.
 
     Everything but the entities is the first annotation's. An entity that was decided on stands on whole words.
@@ -310,9 +317,9 @@ def adjudicate(
             f"[{one.start}, {one.end}) of {one.document!r}; decide on them in agreement.html"
         )
     if left:
-        name, start, end, kind = next(iter(left))
+        name, start, end, *_ = next(iter(left))
         raise MarsadError(
-            f"{len(left)} decisions are on no disagreement of these annotations, the first [{start}, {end}) {kind} of "
+            f"{len(left)} decisions are on no disagreement of these annotations, the first [{start}, {end}) of "
             f"{name!r}; they were made on others"
         )
     return [
@@ -321,7 +328,7 @@ def adjudicate(
 
 
 def _decided(
-    document: Document, disagreements: Sequence[Disagreement], decisions: Mapping[tuple[str, int, int, str], str]
+    document: Document, disagreements: Sequence[Disagreement], decisions: Mapping[DecisionKey, str]
 ) -> Document:
     chosen = [
         entity

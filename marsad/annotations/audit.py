@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,8 @@ def audit_files(
 
     Raises MarsadError for a file that can't be read or holds no report, and for a reference with anything wrong in it.
     """
-    files = document_files(paths)
+    # A file named twice, alone and in its folder, is one.
+    files = list({path.resolve(): path for path in document_files(paths)}.values())
     read, problems = read_damaged(files)
     splits: dict[str, Sequence[Document]] = {}
     for path, documents in zip(files, read, strict=True):
@@ -497,15 +499,20 @@ def _foreign_findings(
     length: int = 10,
 ) -> Iterator[Finding]:
     """One finding for each report and each file that shares runs of ten words with it."""
-    owners: dict[_Run, list[str]] = defaultdict(list)
+    foreign = iter(foreign)
+    first = next(foreign, None)
+    if first is None:
+        return
+    # By the hash of the run: a tenth of the memory.
+    owners: dict[int, list[str]] = defaultdict(list)
     for name, alignment in alignments.items():
         for run in _own_runs(words[name], alignment, length):
-            owners[run].append(name)
+            owners[hash(run)].append(name)
     shared: dict[tuple[str, str], dict[_Run, str]] = defaultdict(dict)
-    for where, text in foreign if owners else ():
+    for where, text in chain([first], foreign):
         source = _LINE_NUMBER.sub("", where)
         for run in _runs(spoken_words(split_words(text, FOLDED)), length):
-            for name in owners.get(run, ()):
+            for name in owners.get(hash(run), ()):
                 shared[name, source].setdefault(run, where)
     for (name, source), runs in shared.items():
         run, where = next(iter(runs.items()))

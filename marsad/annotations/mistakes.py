@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from marsad.annotations.display import in_label_order, text_around
 from marsad.annotations.jsonl import read_documents
-from marsad.annotations.page import segments, type_classes
+from marsad.annotations.pages import segments, type_classes
 from marsad.annotations.planting import plant_mistake, planted_kinds, touches
 from marsad.config import Config
 from marsad.documents import Entity

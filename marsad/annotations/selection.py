@@ -275,7 +275,7 @@ def _without_doubles(
         reason = "equal to another" if group[0] in by_name else "equal to an annotated one"
         skipped |= {name: reason for name in group[1:] if name in by_name}
         firsts[group[0]] = texts[group[0]]
-    pairs = [(one, other) for one, other, _ in alike_reports(firsts)]
+    pairs = sorted((one, other) for one, other, _ in alike_reports(firsts))
     for one, other in [*pairs, *((other, one) for one, other in pairs)]:
         if one in by_name and other not in by_name:
             skipped.setdefault(one, "nearly equal to an annotated one")

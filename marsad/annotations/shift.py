@@ -16,7 +16,7 @@ from marsad.documents import Document
 PERMUTATIONS = 499
 # Reported as a shift: what chance brings forth at most once in a hundred times, and what is large enough to matter.
 _P_VALUE = 0.01
-_DIVERGENCE = 0.01
+_DIVERGENCE = 0.005
 _BINS = 8
 _COMMON_WORDS = 5000
 # Permutations counted at once: bounds the memory.
@@ -39,7 +39,8 @@ class Shift:
     """One feature of the reports of a split against the same of the reference.
 
     ``divergence`` is Jensen and Shannon's in bits (0: the same, 1: nothing in common), ``by_chance`` its mean and
-    ``p_value`` its tail when the same reports are dealt out at random; ``moved`` names what differs most, with its value in the reference and in the split.
+    ``p_value`` its tail when the same reports are dealt out at random. ``moved`` names what differs most, with its
+    value in the reference and in the split.
     """
 
     split: str
@@ -65,27 +66,26 @@ class Shift:
 
 
 def measure_shift(split: str, new: Sequence[Reading], reference: Sequence[Reading], seed: int = 13) -> list[Shift]:
-    """Compare the reports in five respects: entity types, entities per 100 words, length, source, words.
+    """Compare the reports in five respects: entity types, words inside entities, length, source, words.
 
     A p-value comes from dealing the reports out anew 499 times (permutation test), so that the words of one report
     stay together, as they do in the corpus.
     """
     readings = [*new, *reference]
     documents = [reading.document for reading in readings]
-    lengths = np.array([len(reading.words) for reading in readings], dtype=np.float64)
-    densities = 100 * np.array([len(document.entities) for document in documents]) / np.maximum(lengths, 1)
     is_new = np.arange(len(readings)) < len(new)
-    medians = [
-        (("median", f"{np.median(values[~is_new]):.1f}", f"{np.median(values[is_new]):.1f}"),)
-        for values in (densities, lengths)
-    ]
+    lengths = np.array([len(reading.words) for reading in readings], dtype=np.float64)
+    medians = (np.median(lengths[~is_new]), np.median(lengths[is_new]))
     types, type_names = _table([Counter(entity.label for entity in one.entities) for one in documents])
+    inside = [sum(map(len, reading.surfaces)) for reading in readings]
+    outside = [max(len(reading.words) - within, 0) for reading, within in zip(readings, inside, strict=True)]
+    parts = sparse.csr_array(np.array([inside, outside], dtype=np.float64).T)
     sources, source_names = _table([Counter([one.source or "(none)"]) for one in documents])
     words, forms = _table([Counter(reading.words) for reading in readings], _COMMON_WORDS)
     features = [
         ("entity types", types, _moved(types, type_names, is_new)),
-        ("entities per 100 words", _bins(densities, ~is_new), medians[0]),
-        ("words per report", _bins(lengths, ~is_new), medians[1]),
+        ("words inside entities", parts, _moved(parts, ["inside", "outside"], is_new)),
+        ("words per report", _bins(lengths), (("median", f"{medians[0]:.0f}", f"{medians[1]:.0f}"),)),
         ("source", sources, _moved(sources, source_names, is_new)),
         ("words", words, _moved(words, forms, is_new)),
     ]
@@ -130,9 +130,9 @@ def _table(counts: Sequence[Counter[str]], most: int | None = None) -> tuple[spa
     return sparse.csr_array((values.astype(np.float64), (rows, names)), shape=(len(counts), len(columns))), columns
 
 
-def _bins(values: _Array, reference: NDArray[np.bool_]) -> sparse.csr_array:
-    """[reports, bins] with a one where a value falls, between quantiles of the reference."""
-    edges = np.unique(np.quantile(values[reference], np.linspace(0, 1, _BINS + 1)[1:-1]))
+def _bins(values: _Array) -> sparse.csr_array:
+    """[reports, bins] with a one where a value falls, between quantiles of all."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
     places = np.searchsorted(edges, values, side="right")
     shape = (len(values), len(edges) + 1)
     return sparse.csr_array((np.ones(len(values)), (np.arange(len(values)), places)), shape=shape)

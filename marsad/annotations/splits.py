@@ -60,14 +60,19 @@ class Split:
         lines.append(f"{reports} reports in {self.groups} groups, {self.largest} in the largest")
         if self.unchanged or self.updated:
             lines.append(f"already there: {self.unchanged} unchanged, {len(self.updated)} with a new annotation")
-        lines += [f"  new annotation: {name} ({split})" for name, split in self.updated.items()]
+        lines += _listed([f"{name} ({split})" for name, split in self.updated.items()])
         if self.joined:
             lines.append(f"gone to dev or test with a report that stands there: {len(self.joined)}")
-        lines += [f"  {name} ({split})" for name, split in self.joined.items()]
+        lines += _listed([f"{name} ({split})" for name, split in self.joined.items()])
         if self.leaks:
-            lines.append(f"alike, but left in the several splits where they stand: {len(self.leaks)} groups")
-        lines += [f"  {', '.join(names)}" for names in self.leaks]
+            lines.append(f"groups left in the several splits where they stand: {len(self.leaks)}")
+        lines += _listed([", ".join(names) for names in self.leaks])
         return "\n".join(lines)
+
+
+def _listed(lines: Sequence[str], most: int = 30) -> list[str]:
+    more = [f"  … and {len(lines) - most} more"] if len(lines) > most else []
+    return [f"  {line}" for line in lines[:most]] + more
 
 
 def _share(count: int, total: int) -> str:
@@ -88,10 +93,10 @@ def split_documents(
     reports stay where they are; a new report that belongs to the group of one of them goes to the same split, to test
     rather than dev rather than train.
 
-    Raises MarsadError for shares that don't add up to 1, for a key that no report has, and for the id of a kept report
-    with another text.
+    Raises MarsadError for shares that don't add up to 1, for a split that would hold no report, for a key that no
+    report has, and for the id of a kept report with another text.
     """
-    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6 or not shares["train"]:
+    if not (min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-6 and shares["train"] > 0):
         given = " ".join(f"{share:g}" for share in shares.values())
         raise MarsadError(f"shares {given}: expected three for train, dev and test that add up to 1, train above 0")
     placed = {document.id: name for name in SPLITS for document in (kept or {}).get(name, ())}
@@ -118,8 +123,14 @@ def split_documents(
     fixed = {name: [every[one] for one, split in placed.items() if split == name] for name in SPLITS}
     for group, split in zip(free, _deal(free, fixed, shares, seed), strict=True):
         placed |= dict.fromkeys((document.id for document in group), split)
+    split_up = {name: tuple(document for one, document in every.items() if placed[one] == name) for name in SPLITS}
+    for name, share in shares.items():
+        if share and not split_up[name]:
+            raise MarsadError(
+                f"{name} would hold no report: {len(every)} reports in {len(groups)} groups are too few for that"
+            )
     return Split(
-        {name: tuple(document for one, document in every.items() if placed[one] == name) for name in SPLITS},
+        split_up,
         dict(shares),
         len(groups),
         max(map(len, groups), default=0),
@@ -234,6 +245,8 @@ def read_split(folder: Path) -> dict[str, list[Document]]:
 def write_split(split: Split, folder: Path) -> list[Path]:
     """Write ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``, all of them or none; returns their paths.
 
+    One without a report, for its share is 0, is not written.
+
     Raises MarsadError when they can't be written, and when a report of a split that stands in the folder would leave
     its dev or test, or go there from its train: what models were judged on must stay, and what they learned from
     must not get there.
@@ -244,16 +257,17 @@ def write_split(split: Split, folder: Path) -> list[Path]:
         # A report may be dropped from train, from the others not.
         moved = [one.id for one in stands.get(name, ()) if goes.get(one.id, "train" if name == "train" else "") != name]
         if moved:
-            names = ", ".join(moved[:_NAMED]) + (f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else "")
+            some = ", ".join(moved[:_NAMED]) + (f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else "")
             raise MarsadError(
-                f"{folder / name}.jsonl: {len(moved)} of its reports would leave it: {names}; "
+                f"{folder / name}.jsonl: {len(moved)} of its reports would leave it: {some}; "
                 f"give --keep {folder}, or another folder to write to"
             )
-    paths = [folder / f"{name}.jsonl" for name in SPLITS]
+    names = [name for name in SPLITS if split.documents[name]]
+    paths = [folder / f"{name}.jsonl" for name in names]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open_together(paths) as files:
-            for name, file in zip(SPLITS, files, strict=True):
+            for name, file in zip(names, files, strict=True):
                 for document in split.documents[name]:
                     file.write(to_json(document_to_record(document)) + "\n")
     except OSError as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from marsad.annotations.agreement import compare_annotations
-from marsad.annotations.jsonl import write_documents
+from marsad.annotations.agreement import adjudicate, compare_annotations
+from marsad.annotations.jsonl import read_documents, write_documents, write_records
 from marsad.cli import main
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
@@ -45,6 +49,11 @@ def test_a_boundary_counts_as_partial_and_is_shown_with_both_readings():
     # Types of the six words: O A A L L D against O O A L L O: 4 of 6 agree, 2/6·3/6 + 2/6·1/6 + 2/6·2/6 by chance.
     chance = (1 * 3 + 2 * 1 + 2 * 2 + 1 * 0) / 36
     assert agreement.kappa == pytest.approx((4 / 6 - chance) / (1 - chance))
+    # ACTOR against all else: A A of six against A of six; 5 of 6 agree.
+    chance = (2 * 1 + 4 * 5) / 36
+    assert agreement.kappas["ACTOR"] == pytest.approx((5 / 6 - chance) / (1 - chance))
+    assert (agreement.kappas["LOCATION"], agreement.kappas["DATE"]) == (1.0, 0.0)
+    assert list(agreement.record()["kappa_by_type"]) == ["ACTOR", "LOCATION", "DATE"]
 
 
 def test_partial_agreement_is_the_same_either_way_round():
@@ -95,10 +104,92 @@ def test_another_text_or_no_common_id_is_an_error():
         compare_annotations([annotated()], [annotated(name="b")])
 
 
+def test_kinds_places_and_context_of_disagreements():
+    one = annotated(("قوات النظام", "ACTOR"), ("سرمين", "LOCATION"), ("أمس", "DATE"))
+    two = annotated(("قوات", "ACTOR"), ("النظام", "DATE"), ("سرمين", "ACTOR"))
+    mixed, kind, only = compare_annotations([one], [two]).disagreements
+    assert [(found.kind, found.types) for found in (mixed, kind, only)] == [
+        ("mixed", ["ACTOR", "DATE"]),
+        ("type", ["ACTOR", "LOCATION"]),
+        ("only first", ["DATE"]),
+    ]
+    assert kind.around == ("قصفت قوات النظام بلدة ", "سرمين", " أمس")
+    assert TEXT[kind.start : kind.end] == "سرمين"
+
+
+def test_entities_that_meet_through_others_are_one_disagreement():
+    one = annotated(("قصفت قوات", "ACTOR"), ("بلدة", "LOCATION"))
+    two = annotated(("قوات النظام بلدة", "ACTOR"))
+    (found,) = compare_annotations([one], [two]).disagreements
+    assert (len(found.first), len(found.second), found.kind) == (2, 1, "mixed")
+
+
+WORDS = ["قصفت", "قوات", "النظام", "بلدة", "سرمين", "أمس", "ثم", "عادت", "إلى", "مواقعها"]
+
+
+@st.composite
+def annotations(draw: st.DrawFn) -> Document:
+    """Entities on some of the words, none cut."""
+    text, bounds, entities = " ".join(WORDS), sorted(draw(st.sets(st.integers(0, len(WORDS)), max_size=8))), []
+    starts = [len(" ".join(WORDS[:index])) + (index > 0) for index in range(len(WORDS) + 1)]
+    for first, last in itertools.pairwise(bounds):
+        if label := draw(st.sampled_from(["ACTOR", "DATE", None])):
+            entities.append(Entity(starts[first], starts[last] - 1, label))
+    return Document("a", text, tuple(entities))
+
+
+@settings(deadline=None)
+@given(annotations(), annotations(), st.data())
+def test_choices_give_either_annotation_back_and_never_overlap(one: Document, two: Document, data: st.DataObject):
+    agreement = compare_annotations([one], [two])
+    for choice, expected in (("first", one.entities), ("second", two.entities)):
+        (made,) = adjudicate(agreement, [one], {found.key: choice for found in agreement.disagreements})
+        assert made.entities == expected
+    free = {found.key: data.draw(st.sampled_from(["first", "second", "neither"])) for found in agreement.disagreements}
+    (made,) = adjudicate(agreement, [one], free)
+    assert set(one.entities) & set(two.entities) <= set(made.entities) <= set(one.entities) | set(two.entities)
+
+
+def decided(choice: str = "second", **changed: object) -> dict[str, object]:
+    sides = {"first": ["[قوات النظام]ACTOR"], "second": ["[النظام]ACTOR"]}
+    return {"id": "a", "start": 5, "end": 16, **sides, "choice": choice} | changed
+
+
+def test_the_command_applies_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    one, two, out = tmp_path / "one.jsonl", tmp_path / "two.jsonl", tmp_path / "out.jsonl"
+    decisions = tmp_path / "decisions.jsonl"
+    first = annotated(("قوات النظام", "ACTOR"), ("أمس", "DATE"))
+    second = annotated(("النظام", "ACTOR"), ("أمس", "DATE"))
+    write_documents([replace(first, source="wire"), annotated(name="alone")], one)
+    write_documents([second], two)
+    command = ["agreement", str(one), str(two), "--decisions", str(decisions), "--write", str(out)]
+    for choice, entities in (("first", first.entities), ("second", second.entities), ("neither", first.entities[1:])):
+        write_records([decided("first"), decided(choice)], decisions)
+        assert main(command) == 0
+        assert read_documents(out) == [replace(first, source="wire", entities=entities)]
+    out.unlink()
+    for records, message in (
+        ([], "1 of 1 disagreements are not decided, the first [5, 16) of 'a'"),
+        ([decided(), decided(start=0)], "1 decisions are on no disagreement of these annotations, the first [0, 16)"),
+        ([decided(), decided(second=["[النظام]LOCATION"])], "1 decisions are on no disagreement"),
+        ([decided("third")], "decisions.jsonl:1: not a decision"),
+        ([decided(start="5")], "decisions.jsonl:1: not a decision"),
+        ([decided(first="[قوات النظام]ACTOR")], "decisions.jsonl:1: not a decision"),
+    ):
+        write_records(records, decisions)
+        capsys.readouterr()
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+        assert not out.exists()
+    assert main(command[:-2]) == 2
+    assert "--decisions and --write go together" in capsys.readouterr().err
+
+
 def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_documents([annotated(("أمس", "DATE"))], tmp_path / "one.jsonl")
     write_documents([annotated(("أمس", "DATE"))], tmp_path / "two.jsonl")
     out = tmp_path / "out"
     assert main(["agreement", str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), "--output", str(out)]) == 0
     assert "DATE     1.0000" in capsys.readouterr().out
-    assert (out / "agreement.json").is_file()
+    assert (out / "agreement.json").is_file() and (out / "agreement.html").is_file()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from marsad.annotations.audit import audit, audit_files
+from marsad.annotations.audit import audit, audit_files, crosses_sentences
 from marsad.annotations.jsonl import write_documents
 from marsad.cli import main
 from marsad.documents import Document, Entity
@@ -45,6 +48,7 @@ def test_a_clean_corpus_has_no_findings_and_is_counted():
         ("قصف سرمين، أمس", "سرمين،", [("error", "punctuation at the edge of a span", "a")]),
         ("قصف سرمين أمس", " سرمين", [("error", "punctuation at the edge of a span", "a")]),
         ("قصف بسرمين أمس", "سرمين", [("notice", "span cuts a word", "a")]),
+        ("قصف سرمين. عاد الهدوء", "سرمين. عاد", [("error", "span crosses sentences", "a")]),
         ("قوات (قسد) هناك", "قوات (قسد)", []),
         ("قوات “الفجر” هناك", "“الفجر”", []),
     ],
@@ -53,8 +57,78 @@ def test_spans_are_checked(text: str, surface: str, expected: list[tuple[str, st
     assert kinds(document("a", text, (surface, "ACTOR"))) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "crosses"),
+    [
+        ("سرمين. عاد الهدوء", True),
+        ("سرمين! عاد", True),
+        ("سرمين؟\u200f عاد", True),
+        ("عام 2016. قوات", True),
+        ("قوات الفجر.. النسر", True),
+        ("2.5 مليون", False),
+        ("3.6.2016", False),
+        ("3. 6. 2016", False),
+        ("د. سامر الخطيب", False),
+        ("أ.د. سامر الخطيب", False),
+        ("اللواء م. ر. الخطيب", False),
+        ("Gen. Smith", False),
+        ("U.S. Army", False),
+        ("وكالة نبأ.نت", False),
+        ("قوات … النسر", False),
+        ("سرمين.", False),
+        ("سرمين. ", False),
+        (". سرمين", False),
+    ],
+)
+def test_a_sentence_ends_inside_a_span_but_not_after_an_abbreviation_or_in_a_number(text: str, crosses: bool):
+    assert crosses_sentences(text) is crosses
+
+
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from(". !؟د3\n")))
+def test_any_text_can_be_asked_whether_it_crosses_sentences(text: str):
+    crosses_sentences(text)
+
+
 def test_an_empty_report_is_an_error():
     assert kinds(Document("a", " \n")) == [("error", "empty report", "a")]
+
+
+def test_a_very_long_report_is_a_notice():
+    text = " ".join(["كلمة"] * 2001)
+    assert kinds(Document("a", text)) == [("notice", "very long report", "a")]
+    assert kinds(Document("a", text[: text.rindex(" ")])) == []
+
+
+def test_rare_labels_are_named_and_labels_that_only_dev_or_test_has_are_errors():
+    train = [document(name, f"بلدة سرمين {name}", ("سرمين", "LOCATION")) for name in "ابت"]
+    other = document("t", "بلدة سرمين أمس", ("سرمين", "LOCATION"), ("أمس", "DATE"))
+    found = audit({"train": train, "new-test": [other]}, rare=5).findings
+    assert [(one.level, one.kind, one.where) for one in found] == [
+        ("notice", "rare label", "LOCATION"),
+        ("notice", "rare label", "DATE"),
+        ("error", "label without training data", "DATE"),
+    ]
+    assert [one.kind for one in audit({"test": [other]}, rare=1).findings] == []
+
+
+def test_a_label_in_two_spellings_is_an_error():
+    two = [document("a", "بلدة سرمين", ("سرمين", "LOCATION")), document("b", "ريف إدلب", ("إدلب", "Location"))]
+    (found,) = audit({"train": two}).findings
+    assert (found.kind, found.message) == (
+        "one label in several spellings",
+        "'LOCATION', 'Location' differ in case or blanks only",
+    )
+
+
+def test_labels_stand_in_the_order_of_the_tables():
+    one = document("a", "أمس ثم سرمين ثم قسد", ("أمس", "DATE"), ("سرمين", "LOCATION"), ("قسد", "AIRCRAFT"))
+    assert list(audit({"train": [one]}).counts["labels"]) == ["LOCATION", "DATE", "AIRCRAFT"]
+
+
+def test_files_to_train_on_may_repeat_one_another():
+    splits = {"train": [Document("a", PASSAGE)], "new": [Document("b", PASSAGE)]}
+    assert [(one.level, one.kind) for one in audit(splits).findings] == [("notice", "near-duplicates across files")]
+    assert audit(splits | {"old_dev": [Document("c", PASSAGE)]}).errors != ()
 
 
 def test_near_duplicates_are_an_error_across_splits_and_a_notice_within():
@@ -148,6 +222,7 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         patched.setattr(Path, "open", lambda path, *rest: opened.append(path) or whole(path, *rest))
         audit_files(paths)
     assert opened == paths
+    assert audit_files([paths[0], tmp_path, paths[0]]).findings == ()
 
 
 def test_a_surface_annotated_here_and_bare_there_is_listed():
@@ -186,6 +261,50 @@ def test_single_letters_and_words_on_two_lines_are_no_bare_surfaces():
     assert found.surface == "بلدة سرمين"
 
 
+def test_a_damaged_file_is_audited_and_all_its_damage_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "new.jsonl"
+    write_documents([document("a", "قصف سرمين، أمس", ("سرمين،", "LOCATION"))], path)
+    overlap = {"id": "b", "text": "قصف سرمين", "entities": [{"start": s, "end": 9, "label": "DATE"} for s in (0, 4)]}
+    path.write_text(path.read_text("utf-8") + "{\n" + json.dumps(overlap) + "\n[]\n", encoding="utf-8")
+    assert main(["audit", str(path), "--strict", "--rare", "0"]) == 3
+    printed = capsys.readouterr().out
+    assert f"{path}:2: not JSON" in printed and f"{path}:4: a JSON list" in printed
+    assert f"{path}:3 (id 'b'): [0, 9) DATE 'قصف سرمين' and [4, 9) DATE 'سرمين'" in printed
+    assert "punctuation at the edge" in printed and "4 errors, 0 notices" in printed
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["audit", str(tmp_path / "none.jsonl")]) == 2
+    assert capsys.readouterr().err == f"marsad: error: {tmp_path / 'none.jsonl'}: no such file\n"
+
+
+def test_each_file_but_the_reference_is_compared_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    train = [document(f"t{i}", "بلدة سرمين", ("سرمين", "LOCATION")) for i in range(40)]
+    new = [document(f"n{i}", "عاد أهل إدلب أمس", ("أمس", "DATE")) for i in range(40)]
+    write_documents(train, tmp_path / "train.jsonl")
+    write_documents(new, tmp_path / "new.jsonl")
+    result = audit_files([tmp_path], reference=[tmp_path / "train.jsonl"])
+    assert {one.split for one in result.shifts} == {"new"}
+    assert [(one.unseen, one.total) for one in result.novelties] == [(160, 160), (40, 40)]
+    assert [one.where for one in result.findings if one.kind == "distribution shift"] == ["new"] * 4
+    assert main(["audit", str(tmp_path), "--reference", str(tmp_path / "train.jsonl")]) == 0
+    assert "! new  entity types" in capsys.readouterr().out
+    write_documents(train, tmp_path / "same.jsonl")
+    same = audit_files([tmp_path / "same.jsonl"], reference=[tmp_path / "train.jsonl"])
+    assert not any(one.notable for one in same.shifts)
+
+
+def test_examples_show_each_label_and_bare_ones_in_their_text():
+    one = document("a", "وصلت الوحدة إلى سرمين", ("سرمين", "LOCATION"))
+    two = document("b", "عاد أهل سرمين أمس", ("سرمين", "LOCATION"))
+    (found,) = audit({"train": [one, two, document("c", "سكان سرمين غاضبون")]}).inconsistencies
+    assert [(one.document, one.label, one.context) for one in found.examples] == [
+        ("a", "LOCATION", ("وصلت الوحدة إلى ", "سرمين", "")),
+        ("b", "LOCATION", ("عاد أهل ", "سرمين", " أمس")),
+        ("c", None, ("سكان ", "سرمين", " غاضبون")),
+    ]
+
+
 def test_the_command_prints_counts_writes_json_and_exits_3_when_strict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -193,7 +312,9 @@ def test_the_command_prints_counts_writes_json_and_exits_3_when_strict(
     assert main(["audit", str(tmp_path)]) == 0
     assert main(["audit", str(tmp_path), "--strict", "--output", str(tmp_path / "out")]) == 3
     assert "punctuation at the edge" in capsys.readouterr().out
-    assert (tmp_path / "out" / "audit.json").is_file()
+    record = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
+    assert [one["context"] for one in record["findings"] if one["level"] == "error"] == [["قصف ", "سرمين،", " أمس"]]
+    assert "punctuation at the edge" in (tmp_path / "out" / "audit.html").read_text("utf-8")
 
 
 def test_a_folder_without_reports_is_an_error(tmp_path: Path):

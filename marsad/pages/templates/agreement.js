@@ -5,7 +5,7 @@ const cards = [...document.querySelectorAll(".card")];
 const types = cards.map((card) => JSON.parse(card.dataset.types));
 const choices = ["first", "second", "neither"];
 const byId = (id) => document.getElementById(id);
-const keyOf = (one) => JSON.stringify([one.id, one.start, one.end, one.kind]);
+const keyOf = (one) => JSON.stringify([one.id, one.start, one.end, one.first, one.second]);
 const places = new Map(data.disagreements.map((one, index) => [keyOf(one), index]));
 const decided = cards.map(() => null);
 

@@ -50,10 +50,9 @@ def agreement_page(agreement: Agreement, first: str, second: str) -> str:
     labels = in_label_order(agreement.strict)
     rows = [(name, agreement.strict[name], agreement.partial[name], agreement.kappas[name]) for name in labels]
     overall = [sum(scores.values(), Counts()) for scores in (agreement.strict, agreement.partial)]
-    keys = [
-        {"id": one.document, "start": one.start, "end": one.end, "kind": one.kind} for one in agreement.disagreements
-    ]
-    digest = hashlib.sha256(repr([one.key for one in agreement.disagreements]).encode("utf-8", "backslashreplace"))
+    keys = [one.key for one in agreement.disagreements]
+    digest = hashlib.sha256(repr(keys).encode("utf-8", "backslashreplace"))
+    named = [dict(zip(("id", "start", "end", "first", "second"), key, strict=True)) for key in keys]
     return render_page(
         "agreement.html.j2",
         agreement=agreement,
@@ -66,7 +65,7 @@ def agreement_page(agreement: Agreement, first: str, second: str) -> str:
             (one, *(segments(one.around[1], one.start, side) for side in (one.first, one.second)))
             for one in agreement.disagreements
         ],
-        data={"disagreements": keys, "name": f"marsad-decisions-{digest.hexdigest()[:16]}"},
+        data={"disagreements": named, "name": f"marsad-decisions-{digest.hexdigest()[:16]}"},
     )
 
 
