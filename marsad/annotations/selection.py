@@ -251,7 +251,7 @@ def choose_reports(
                 skipped.append(("nearly equal to a chosen one", candidates[other].document.id))
         if left is not None:
             left -= candidates[best].words
-        closeness = np.asarray((new @ new[best].T).todense()).ravel()
+        closeness = (new @ new[[best]].T).toarray().ravel()
         for index in np.flatnonzero(closeness > similarity):
             alike[index] = candidates[best].document.id
         similarity = np.maximum(similarity, np.minimum(closeness, 1.0))
