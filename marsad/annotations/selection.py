@@ -264,7 +264,7 @@ def choose_reports(
                 skipped.append(("nearly equal to a chosen one", candidates[other].document.id))
         if left is not None:
             left -= candidates[best].words
-        closeness = np.asarray((new @ new[best].T).todense()).ravel()
+        closeness = (new @ new[[best]].T).toarray().ravel()
         for index in np.flatnonzero(closeness > similarity):
             alike[index] = candidates[best].document.id
         similarity = np.maximum(similarity, np.minimum(closeness, 1.0))
@@ -288,7 +288,7 @@ def _without_doubles(
         reason = "equal to another" if group[0] in by_name else "equal to an annotated one"
         skipped |= {name: reason for name in group[1:] if name in by_name}
         firsts[group[0]] = texts[group[0]]
-    pairs = [(one, other) for one, other, _ in alike_reports(firsts)]
+    pairs = sorted((one, other) for one, other, _ in alike_reports(firsts))
     for one, other in [*pairs, *((other, one) for one, other in pairs)]:
         if one in by_name and other not in by_name:
             skipped.setdefault(one, "nearly equal to an annotated one")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from marsad.annotations.duplicates import FOLDED, connected, duplicate_links, spoken_words
 from marsad.annotations.jsonl import document_to_record, write_documents
@@ -81,7 +83,7 @@ def score_held_out(documents: Sequence[Document], config: Config, count: int, fo
     words = [split_words(document.text, config.text) for document in documents]
     scores: list[FloatArray] = [np.empty((0, len(config.label_set.tags)), np.float32)] * len(documents)
     for fold in range(count):
-        path = folder / f"fold-{fold + 1}.npz"
+        path = folder / f"fold-{fold + 1}.safetensors"
         held = [index for index, one in enumerate(folds) if one == fold]
         if path.is_file():
             logger.info("fold %d of %d: scored already", fold + 1, count)
@@ -147,14 +149,14 @@ def _score_fold(
 
 
 def _save_scores(scores: Sequence[FloatArray], path: Path) -> None:
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, scores=np.concatenate(scores), lengths=np.array([len(one) for one in scores]))
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({"scores": np.concatenate(scores), "lengths": np.array([len(one) for one in scores])}, partial)
     partial.replace(path)
 
 
 def _load_scores(path: Path) -> list[FloatArray]:
     try:
-        with np.load(path, allow_pickle=False) as saved:
-            return np.split(saved["scores"], np.cumsum(saved["lengths"])[:-1])
-    except (OSError, ValueError, KeyError, EOFError):
+        saved = load_file(path)
+        return np.split(saved["scores"], np.cumsum(saved["lengths"])[:-1])
+    except (OSError, SafetensorError, KeyError):
         raise MarsadError(f"{path}: is damaged; remove it to train its fold anew") from None

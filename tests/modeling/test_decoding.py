@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from marsad.labels import LabelSet
-from marsad.modeling.decoding import decode_spans, decode_windows, log_softmax, span_posteriors, viterbi
+from marsad.modeling.decoding import (
+    Calibration,
+    decode_spans,
+    decode_windows,
+    expected_entities,
+    log_softmax,
+    span_posteriors,
+    viterbi,
+)
 from marsad.modeling.encoding import EncodedWindow
-from marsad.modeling.inference import decode_document
+from marsad.modeling.inference import decode_document, decode_words, expected_errors
 from marsad.modeling.tagging import WordSpan, decode_tags
 from marsad.text.normalization import TextConfig
 from marsad.text.windows import Window
@@ -186,3 +194,24 @@ def test_a_document_is_decoded_to_entities_on_its_original_text():
 
 def test_a_document_without_words_has_no_entities():
     assert decode_document(split_words(" \n", TextConfig()), [], [], LABELS) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(_scores(LABELS, 10), st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from([0.0, 0.6]))
+def test_expected_errors_are_the_mean_difference_to_all_valid_sequences(
+    scores: np.ndarray, temperature: float, threshold: float
+):
+    words = split_words(" ".join(["حلب"] * len(scores)), TextConfig())
+    calibration = Calibration(temperature, {"ACTOR": threshold})
+    found = decode_words(words, scores, LABELS, calibration)
+    spans = {(entity.start // 4, (entity.end + 1) // 4, entity.label) for entity in found}
+    weighed = _weighed(log_softmax(scores / np.float32(temperature)), LABELS)
+    top = max(weight for _, weight in weighed)
+    mean = number = whole = 0.0
+    for tags, weight in weighed:
+        true = {(span.first, span.last, span.label) for span in decode_tags(tags)}
+        share = np.exp(weight - top)
+        mean, number, whole = mean + share * len(spans ^ true), number + share * len(true), whole + share
+    assert expected_errors(words, scores, found, LABELS, calibration) == pytest.approx(mean / whole, abs=1e-5)
+    log_probs = log_softmax(scores / np.float32(temperature))
+    assert expected_entities(log_probs, LABELS) == pytest.approx(number / whole, abs=1e-6)
