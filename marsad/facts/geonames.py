@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -23,7 +24,7 @@ COLUMNS = ("name", "id", "lat", "lon", "parent", "aliases", "level", "country", 
 _COUNTRIES = frozenset("SY IQ YE PS IL LB JO LY SD SS EG SA AE QA KW BH OM TN DZ MA MR SO DJ TR AF".split())
 _LARGE = 100_000
 _ARABIC = regex.compile(r"[\u0621-\u063A\u0641-\u064A]{2,}(?:[ -][\u0621-\u063A\u0641-\u064A]{2,})*")
-_LATIN = dict(zip("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", "abttghhddrzssşḑţz'gfqklmnhwy", strict=True))
+_LATIN = dict(zip("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", "abttghhddrzsssdtz'gfqklmnhwy", strict=True))
 
 
 def build_rows(cities: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -61,8 +62,9 @@ def _row(identifier: Any, names: Sequence[str], parent: str, level: str, country
 def _names(latin: str, names: Sequence[str]) -> list[str]:
     """The Arabic names, one a spelling, first the one that comes nearest to the Latin name."""
     arabic = [name for name in dict.fromkeys(names) if _ARABIC.fullmatch(name) and 1 < len(name) < 40]
-    plain = latin.lower().replace("ḩ", "h").replace("z̧", "z").replace("‘", "'").replace("’", "'")
-    arabic.sort(key=lambda name: (-_likeness(plain, name), -sum(letter in "أإآؤئة" for letter in name), name))
+    plain = "".join(letter for letter in unicodedata.normalize("NFD", latin.lower()) if not unicodedata.combining(letter))
+    # Of spellings as near, the one with the letters that careless ones leave out.
+    arabic.sort(key=lambda name: (-_likeness(plain, name), -sum(letter in "أإآؤئةطصضظحق" for letter in name), name))
     spelt: dict[str, str] = {}
     for name in arabic:
         spelt.setdefault(fold(name), name)
