@@ -82,6 +82,9 @@ class Gazetteer:
         self.levels: list[str] = []
         self.countries: list[str] = []
         self.populations: list[float] = []
+        self.files: list[int] = []
+        """Which file, counted from 0, each row is from."""
+        self._read = 0
         self._by_key: dict[str, tuple[int, ...]] = {}
         self._by_id: dict[str, int] = {}
         self._ancestors: dict[int, tuple[int, ...]] = {}
@@ -174,6 +177,8 @@ class Gazetteer:
                     if other and (rows := by_key.get(other, ()))[-1:] != (number,):
                         by_key[other] = (*rows, number)
             number += 1
+        self.files += [self._read] * (number - len(self.files))
+        self._read += 1
         if unnamed:
             logger.warning("%s: %d rows without a name are left out", path, unnamed)
 

@@ -30,10 +30,11 @@ class ReportWords:
         first, last = words_in_span(self.clean.words, start, end)
         kept = [i for i in range(first, last) if self.clean.words[i].text not in _QUOTES]
         words = self.clean.words
+        gaps = zip([first, *kept], kept, strict=False)
         return Name(
             tuple(words[i].text for i in kept),
             tuple(self.folded.words[i].text for i in kept),
-            tuple(i > first and words[i - 1].end < words[i].start for i in kept),
+            tuple(i > first and any(words[j].end < words[j + 1].start for j in range(before, i)) for before, i in gaps),
         )
 
 
@@ -83,18 +84,20 @@ def _clitics(word: str) -> list[tuple[int, bool]]:
     return found
 
 
-def likely_reading(name: Name, whole: Collection[str]) -> Name:
+def likely_reading(name: Name, known: Collection[str]) -> Name:
     """The name without what is most likely a proclitic, where no table knows it.
 
-    Before the article, و ف ب ك and لل are; a و is before other words too, unless the word is one of ``whole``. A lone
-    ب, ل, ك or ف may as well be the name's own.
+    The first reading whose first word is one of ``known``, with or without the article. Else و ف ب ك and لل are cut off
+    before the article, and و before other words too; a lone ب, ل, ك or ف may as well be the name's own.
     """
-    if not name.folded or name.folded[0] in whole:
-        return name
-    for reading in name.readings()[1:]:
+    readings = name.readings()
+    for reading in readings:
+        if reading.folded[0] in known or reading.folded[0].removeprefix("ال") in known:
+            return reading
+    for reading in readings[1:]:
         if reading.folded[0].startswith("ال") and len(reading.folded[0]) > 3:
             return reading
-    if name.folded[0][0] == "و" and len(name.folded[0]) > 3:
+    if name.folded and name.folded[0][0] == "و" and len(name.folded[0]) > 3:
         return name.without(1, False)
     return name
 

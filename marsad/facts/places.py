@@ -82,7 +82,7 @@ class _Rules:
     levels: Mapping[str, tuple[str, ...]]
     parts: Mapping[str, str]
     sides: frozenset[str]
-    whole: frozenset[str]
+    nouns: frozenset[str]
     adjectives: Mapping[str, str]
 
 
@@ -99,7 +99,7 @@ def _rules() -> _Rules:
         levels={kind: tuple(levels) for kind, levels in rules["levels"].items()},
         parts={fold(word): kind for kind, words in rules["parts"].items() for word in words},
         sides=frozenset(form for word in map(fold, rules["sides"]) for form in (word, "ال" + word, "وال" + word)),
-        whole=frozenset(map(fold, rules["whole"])),
+        nouns=frozenset(map(fold, rules["nouns"])),
         adjectives=adjectives,
     )
 
@@ -153,7 +153,7 @@ def _read_mention(name: Name, gazetteer: Gazetteer, stated: set[str]) -> _Mentio
             return mention
     if headed is None:
         other = next((one for one in readings[1:] if place_key("".join(one.folded)) in stated), None)
-        headed = likely_reading(name, _rules().whole) if other is None else other
+        headed = likely_reading(name, _rules().nouns) if other is None else other
     *_, last = _lookups(headed, gazetteer)
     return last
 
@@ -266,8 +266,7 @@ def _choose(
         return PlaceValue(mention.name, mention.kind, why=why)
     weights: dict[int, float] = {}
     for row, fit in mention.rows:
-        above = {place_key(gazetteer.names[one]) for one in gazetteer.ancestors(row)} | {place_key(gazetteer.parents[row])}
-        above -= {"", mention.key}
+        above = _above(row, gazetteer) - {mention.key}
         weight = fit * (0.2 + countries[gazetteer.countries[row]]) * _size(row, gazetteer)
         if above & around:
             weight *= _BESIDE
@@ -287,6 +286,12 @@ def _choose(
         why = "ambiguous" if shown else "not_in_gazetteer"
         return PlaceValue(mention.name, mention.kind, candidates=candidates, why=why)
     return PlaceValue(mention.name, mention.kind, best.place, mention.relation, best.score, shown)
+
+
+def _above(row: int, gazetteer: Gazetteer) -> set[str]:
+    """The keys of what a row lies in, but for its country."""
+    named = (gazetteer.names[one] for one in gazetteer.ancestors(row) if gazetteer.levels[one] != "country")
+    return {place_key(name) for name in (*named, gazetteer.parents[row])} - {""}
 
 
 def _size(row: int, gazetteer: Gazetteer) -> float:
@@ -316,6 +321,8 @@ def _same(one: int, other: int, gazetteer: Gazetteer) -> bool:
     if "governorate" in (gazetteer.levels[one], gazetteer.levels[other]) and gazetteer.countries[one]:
         # Named after its capital, wherever that lies.
         return gazetteer.countries[one] == gazetteer.countries[other]
+    if gazetteer.files[one] != gazetteer.files[other] and _above(one, gazetteer) & _above(other, gazetteer):
+        return True  # two files tell of one place, whatever coordinates they give
     first, second = (gazetteer.lats[one], gazetteer.lons[one]), (gazetteer.lats[other], gazetteer.lons[other])
     if first[0] is None or first[1] is None or second[0] is None or second[1] is None:
         # Without coordinates: rows of one country that nothing tells apart, as governorates of two files.
