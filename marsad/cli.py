@@ -11,15 +11,19 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marsad import __version__
 from marsad.errors import MarsadError
+
+if TYPE_CHECKING:
+    from marsad.facts.facts import FactFiles
 
 _FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 2 a mistake in what was given, 3 a check failed."""
+    """Run a command; its exit code: 0 done, 2 a mistake in what was given, 3 a check failed or rows were rejected."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.
@@ -104,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
     evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
+    evaluate.add_argument(
+        "--facts", action="store_true", help="score the values of numbers and dates too, where gold entities have any"
+    )
+    evaluate.add_argument(
+        "--gold-spans", action="store_true", help="with --facts: read values on the gold spans alone; takes no model"
+    )
     evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
@@ -125,13 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--current", type=Path, default=Path("models/current"), help="(models/current)")
     rollback.set_defaults(run=_rollback)
 
-    predict = commands.add_parser("predict", help="find the entities of reports")
-    predict.add_argument("model", type=Path, help="a model folder")
-    predict.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
-    )
-    predict.add_argument("--output", type=Path, required=True, help="file to write, one JSON object a report")
-    predict.set_defaults(run=_predict)
+    _add_predict(commands.add_parser("predict", help="find the entities of reports"))
 
     audit = commands.add_parser("audit", help="check annotated reports before training on them")
     audit.add_argument(
@@ -219,6 +223,91 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument("model", help="a model folder")
+    predict.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="JSON Lines, plain text, CSV, TSV or Parquet, packed (.gz, .zst, .xz) or not; a folder or a glob of them; "
+        "an address (s3://…); - for standard input",
+    )
+    predict.add_argument(
+        "--output",
+        default="-",
+        metavar="FILE",
+        help=".jsonl, .csv or .parquet, packed or not; an address; - for stdout (the default)",
+    )
+    reading = predict.add_argument_group("what is read")
+    reading.add_argument(
+        "--input-format", choices=("jsonl", "txt", "csv", "tsv", "parquet"), help="instead of what the endings say"
+    )
+    reading.add_argument("--text-column", default="text", metavar="NAME", help="key or column of the text (text)")
+    reading.add_argument("--id-column", default="id", metavar="NAME", help="key or column of the id (id)")
+    reading.add_argument("--line-ids", action="store_true", help="make ids of the file's name and the line instead")
+    reading.add_argument("--per-line", action="store_true", help="a plain text holds a report a line, not one report")
+    reading.add_argument("--delimiter", metavar="CHARACTER", help="between the fields of CSV files")
+    reading.add_argument(
+        "--max-bytes", type=_positive, default=16 << 20, metavar="N", help="reject larger reports (16777216)"
+    )
+    reading.add_argument("--max-rejects", type=int, metavar="N", help="stop when more rows are no reports")
+    writing = predict.add_argument_group("what is written")
+    writing.add_argument(
+        "--explode",
+        nargs="?",
+        const="entities",
+        choices=("entities", "casualties"),
+        help="a row an entity, or a casualty number with what it is told with, instead of a row a report",
+    )
+    writing.add_argument(
+        "--carry", metavar="NAME[=NEW],…", help="input columns to carry along, under another name or not; all for all"
+    )
+    writing.add_argument("--rename", metavar="NAME=NEW,…", help="other names for the output's own columns")
+    facts = predict.add_argument_group("facts: what the entities say, as values")
+    facts.add_argument("--facts", action="store_true", help="add the value of each entity, and the report's incidents")
+    facts.add_argument(
+        "--published", metavar="YYYY-MM-DD", help="the day of reports that have no key or column `published`"
+    )
+    facts.add_argument("--gazetteer", metavar="FILE", help="your own places (TSV or CSV), before those built in")
+    facts.add_argument("--actors", metavar="FILE", help="your own actors (YAML) instead of those built in")
+    work = predict.add_argument_group("how the work is done")
+    work.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on with what an earlier run left in OUT.partial (the default), or begin anew",
+    )
+    work.add_argument("--work", metavar="FOLDER", help="where the shards lie until the output is whole (OUT.partial)")
+    work.add_argument("--shard-reports", type=_positive, default=512, metavar="N", help="reports in a shard (512)")
+    work.add_argument(
+        "--shard-of", type=_share, metavar="I/N", help="do every N-th shard from the I-th on, join nothing"
+    )
+    work.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or workers of Ray")
+    work.add_argument("--workers", type=_positive, metavar="N", help="workers of Ray (as many as there are CPUs)")
+    work.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster; one is started here otherwise")
+    work.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (a GPU if there is one)")
+    work.add_argument("--metrics", type=Path, metavar="FILE", help="figures for Prometheus' node exporter")
+    predict.set_defaults(run=_predict)
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{value}: expected a number from 1")
+    return number
+
+
+def _share(value: str) -> tuple[int, int]:
+    index, _, count = value.partition("/")
+    return int(index), int(count)
+
+
+def _pairs(value: str | None) -> dict[str, str]:
+    """``a,b=c`` as ``{a: a, b: c}``."""
+    pairs = (one.partition("=") for one in (value or "").split(",") if one)
+    return {name.strip(): new.strip() or name.strip() for name, _, new in pairs}
+
+
 def _set_up_output() -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half-written is cleared away
@@ -260,11 +349,14 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     _check_folder(options.output)
+    if options.gold_spans:
+        return _evaluate_gold_spans(options)
     model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
     if not files:
         raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
     _quiet_transformers()
     from marsad.evaluation.evaluate import evaluate
+    from marsad.facts.facts import FactTables
 
     evaluation = evaluate(
         model,
@@ -275,12 +367,29 @@ def _evaluate(options: argparse.Namespace) -> int:
         train=options.train,
         resamples=options.resamples,
         seed=options.seed,
+        facts=FactTables.load() if options.facts else None,
     )
     print(evaluation.table())
     if options.output is not None:
         folder = evaluation.write(options.output)
         print(f"reports: {folder}/report.html, report.md, report.json")
     return 0 if evaluation.passed else 3
+
+
+def _evaluate_gold_spans(options: argparse.Namespace) -> int:
+    if not options.facts:
+        raise MarsadError("--gold-spans goes with --facts: values are read on the gold spans")
+    for name in ("predictions", "baseline", "gate"):
+        if getattr(options, name) is not None:
+            raise MarsadError(f"--gold-spans judges no system; leave --{name} away")
+    from marsad.evaluation.facts import evaluate_gold_spans
+    from marsad.files import write_report
+
+    evaluation = evaluate_gold_spans(options.inputs)
+    print(evaluation.table())
+    if options.output is not None:
+        print(f"report: {write_report(options.output / 'report.json', evaluation.record())}")
+    return 0
 
 
 def _promote(options: argparse.Namespace) -> int:
@@ -310,13 +419,80 @@ def _rollback(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fact_files(options: argparse.Namespace) -> FactFiles | None:
+    """The tables that facts are to be read by; None where none are wanted."""
+    from marsad.annotations.jsonl import date_from_record
+    from marsad.facts.facts import FactFiles
+
+    if options.facts or options.explode == "casualties":
+        try:
+            date_from_record(options.published)
+        except ValueError as error:
+            raise MarsadError(f"--{error}") from None
+        return FactFiles(options.gazetteer, options.actors)
+    for name in ("published", "gazetteer", "actors"):
+        if getattr(options, name) is not None:
+            raise MarsadError(f"--{name} says how facts are read; add --facts")
+    return None
+
+
 def _predict(options: argparse.Namespace) -> int:
     _quiet_transformers()
-    from marsad.batch.predict import predict_files
+    from marsad.batch.jobs import STANDARD_OUTPUT, Job, run_job
+    from marsad.batch.readers import Reading
+    from marsad.batch.writers import Layout, output_format
+    from marsad.files import to_json
 
-    count = predict_files(options.model, options.inputs, options.output)
-    print(f"{count} reports: {options.output}")
-    return 0
+    carry = None if options.carry == "all" else _pairs(options.carry)
+    facts = _fact_files(options)
+    form, packed = output_format(options.output)
+    job = Job(
+        model=options.model,
+        inputs=tuple(options.inputs),
+        output=options.output,
+        reading=Reading(
+            input_format=options.input_format,
+            text_column=options.text_column,
+            id_column=options.id_column,
+            line_ids=options.line_ids,
+            per_line=options.per_line,
+            delimiter=options.delimiter,
+            max_bytes=options.max_bytes,
+            carry=None if carry is None else tuple(carry),
+            published=facts is not None,
+            published_day=options.published,
+        ),
+        layout=Layout(
+            form,
+            packed,
+            options.explode is not None,
+            carry,
+            _pairs(options.rename),
+            facts=facts,
+            casualties=options.explode == "casualties",
+        ),
+        engine=options.engine,
+        workers=options.workers,
+        address=options.address,
+        device=options.device,
+        work=options.work,
+        shard_reports=options.shard_reports,
+        shard_of=options.shard_of,
+        max_rejects=options.max_rejects,
+        resume=options.resume,
+        metrics=options.metrics,
+    )
+    try:
+        summary = run_job(job)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        print("marsad: interrupted; the same command goes on from here", file=sys.stderr)
+        return int(stop.code or 0) if isinstance(stop, SystemExit) else 130
+    out = sys.stderr if job.output == STANDARD_OUTPUT else sys.stdout
+    print(f"{summary.reports} reports, {summary.entities} entities: {job.output}", file=out)
+    if summary.rejects:
+        print(f"{summary.rejects} rows rejected: {job.output}.rejects.jsonl", file=out)
+    print(to_json(summary.record()), file=out)
+    return summary.exit_code
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -70,6 +70,7 @@ class _File(BaseModel):
     sides: dict[str, str]
     heads: tuple[str, ...]
     forces: tuple[str, ...]
+    epithets: tuple[str, ...]
     actors: tuple[Actor, ...]
 
 
@@ -83,6 +84,7 @@ class ActorTable:
     by_adjective: Mapping[str, tuple[int, ...]]
     heads: frozenset[str]
     forces: frozenset[str]
+    epithets: frozenset[str]
     begins: Mapping[int, frozenset[str]]
     """What the names of each actor begin with, bare of the article."""
 
@@ -126,7 +128,9 @@ def load_actors(path: str | Path | None = None) -> ActorTable:
 
 @lru_cache(maxsize=1)
 def _default_table() -> ActorTable:
-    return _build_table(yaml.load((files("marsad.facts") / "rules/actors.yaml").read_text("utf-8"), _LOADER), "actors.yaml")
+    return _build_table(
+        yaml.load((files("marsad.facts") / "rules/actors.yaml").read_text("utf-8"), _LOADER), "actors.yaml"
+    )
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -173,9 +177,10 @@ def _build_table(content: Any, path: str) -> ActorTable:
             for form in _adjective_forms(_name_words(adjective)[0]):
                 by_adjective[form] = (*by_adjective.get(form, ()), number)
         begins[number] = frozenset(_bare(name[0]) for name in names if name)
-    fold_all = frozenset(_name_words(word)[0] for word in file.heads)
+    heads = frozenset(_name_words(word)[0] for word in file.heads)
     forces = frozenset(_name_words(word)[0] for word in file.forces)
-    return ActorTable(file.actors, by_name, by_short, by_adjective, fold_all, forces, begins)
+    epithets = frozenset(_name_words(word)[0] for word in file.epithets)
+    return ActorTable(file.actors, by_name, by_short, by_adjective, heads, forces, epithets, begins)
 
 
 def _name_words(text: str) -> tuple[str, ...]:
@@ -214,7 +219,9 @@ def read_actors(
             other = next((j for j in earlier if reader.stands_for(mention, mentions[j])), None)
             if other is None and mention.actor is None and mention.head is not None:
                 # A heading may use the short form first.
-                other = next((j for j in range(place + 1, len(mentions)) if reader.stands_for(mention, mentions[j])), None)
+                other = next(
+                    (j for j in range(place + 1, len(mentions)) if reader.stands_for(mention, mentions[j])), None
+                )
         if other is None:
             values[i] = reader.value(mention)
         else:
@@ -255,7 +262,11 @@ class _Reader:
         kept = [i for i, word in enumerate(name.folded) if word[0].isalnum()]
         if not kept:
             return _Mention((), name.text(), None, why="no_name")
-        plain = Name(*(tuple(part[i] for i in kept) for part in (name.clean, name.folded, name.blanks)))
+        plain = Name(
+            tuple(name.clean[i] for i in kept),
+            tuple(name.folded[i] for i in kept),
+            tuple(name.blanks[i] or (i > 0 and name.blanks[i - 1] and i - 1 not in kept) for i in kept),
+        )
         readings = plain.readings()
         for reading in readings:
             key = tuple(word.lower() for word in reading.folded)
@@ -292,8 +303,6 @@ class _Reader:
                 if start == 0 and end == len(key):
                     continue
                 rest = key[end:]
-                if end - start == 1 and rest and key[start] not in self.table.by_name:
-                    continue
                 found, _ = self._one(self.table.by_name.get(key[start:end], ()))
                 # What follows may be an alias (قسد) or an epithet, not another owner (المرصد السوري لـ…).
                 if found is not None and self._may_follow(rest, found):
@@ -308,10 +317,10 @@ class _Reader:
     def _may_follow(self, rest: tuple[str, ...], actor: int) -> bool:
         if not rest or actor in self.table.by_name.get(rest, ()):
             return True
-        return len(rest) == 1 and rest[0] in _EPITHETS
+        return len(rest) == 1 and rest[0] in self.table.epithets
 
     def stands_for(self, short: _Mention, full: _Mention) -> bool:
-        """Whether a mention may be short for another: التنظيم for تنظيم س, a surname or a beginning for the whole name."""
+        """Whether a mention may be short for another: التنظيم for تنظيم س, a surname or a beginning for a name."""
         if full.head is not None or not full.name:
             return False
         if short.head is not None:
@@ -321,6 +330,3 @@ class _Reader:
             return False
         length = len(short.name)
         return full.name[-length:] == short.name or (length > 1 and full.name[:length] == short.name)
-
-
-_EPITHETS = frozenset(("الارهابي", "الارهابيه", "المتشدد", "المتطرف", "المتطرفه", "الانقلابيه", "الكرديه", "المعارض"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from marsad.facts.gazetteer import Gazetteer, load_gazetteer
 from marsad.facts.incidents import Incident, Link, Value, incident_record, read_incidents
 from marsad.facts.names import ReportWords
 from marsad.facts.places import PlaceValue, read_places
+from marsad.files import fingerprint_files
 
 VALUE_LABELS = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
 """The entity types that have values; others are passed over."""
@@ -72,6 +74,30 @@ class FactTables:
     def load(cls, gazetteer: str | Path | None = None, actors: str | Path | None = None) -> FactTables:
         """The user's tables, the package's own where None. Raises MarsadError for a file that is none."""
         return cls(load_gazetteer(gazetteer), load_actors(actors))
+
+
+@dataclass(frozen=True, slots=True)
+class FactFiles:
+    """The user's tables by their paths, the package's own where None: what a job names and its workers load."""
+
+    gazetteer: str | None = None
+    actors: str | None = None
+
+    def load(self) -> FactTables:
+        """The tables, loaded once in a process. Raises MarsadError for a file that is none."""
+        return _load_tables(self)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the values, for a job's manifest: fingerprints of the files."""
+        return {
+            name: None if path is None else fingerprint_files([Path(path)])
+            for name, path in (("gazetteer", self.gazetteer), ("actors", self.actors))
+        }
+
+
+@lru_cache(maxsize=4)
+def _load_tables(files: FactFiles) -> FactTables:
+    return FactTables.load(files.gazetteer, files.actors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A gazetteer: names of places with ids, coordinates and what they lie in, looked up by any spelling.
 
-The default, ``places.tsv`` beside this file, is built by :mod:`marsad.facts.geonames`; a user's own file comes before it.
+The default, ``places.tsv`` beside this file, is built by :mod:`marsad.facts.geonames`; a user's own comes before it.
 """
 
 from __future__ import annotations

@@ -21,14 +21,15 @@ from marsad.files import open_whole
 
 COLUMNS = ("name", "id", "lat", "lon", "parent", "aliases", "level", "country", "population")
 # Every town of these; of other countries those with as many people as this.
-_COUNTRIES = frozenset("SY IQ YE PS IL LB JO LY SD SS EG SA AE QA KW BH OM TN DZ MA MR SO DJ TR AF".split())
+_NEAR = ("SY", "IQ", "YE", "PS", "IL", "LB", "JO", "LY", "SD", "SS", "EG", "SA", "AE", "QA", "KW", "BH", "OM")
+_COUNTRIES = frozenset((*_NEAR, "TN", "DZ", "MA", "MR", "SO", "DJ", "TR", "AF"))
 _LARGE = 100_000
 _ARABIC = regex.compile(r"[\u0621-\u063A\u0641-\u064A]{2,}(?:[ -][\u0621-\u063A\u0641-\u064A]{2,})*")
 _LATIN = dict(zip("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", "abttghhddrzsssdtz'gfqklmnhwy", strict=True))
 
 
 def build_rows(cities: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows of the gazetteer: countries, governorates, then the towns with an Arabic name, ``cities`` of GeoNames."""
+    """The rows of the gazetteer: countries, governorates, then the towns of GeoNames, ``cities``, with Arabic names."""
     regions = load_rules("regions")
     for code, country in regions["countries"].items():
         yield _row(code, [country["name"], *country["aliases"]], "", "country", code)
@@ -62,7 +63,9 @@ def _row(identifier: Any, names: Sequence[str], parent: str, level: str, country
 def _names(latin: str, names: Sequence[str]) -> list[str]:
     """The Arabic names, one a spelling, first the one that comes nearest to the Latin name."""
     arabic = [name for name in dict.fromkeys(names) if _ARABIC.fullmatch(name) and 1 < len(name) < 40]
-    plain = "".join(letter for letter in unicodedata.normalize("NFD", latin.lower()) if not unicodedata.combining(letter))
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFD", latin.lower()) if not unicodedata.combining(letter)
+    )
     # Of spellings as near, the one with the letters that careless ones leave out.
     arabic.sort(key=lambda name: (-_likeness(plain, name), -sum(letter in "أإآؤئةطصضظحق" for letter in name), name))
     spelt: dict[str, str] = {}

@@ -122,8 +122,10 @@ class _Links:
         breaks = [word.start for word in words.folded if word.text in _breaks()]
         kept = [place for place in (*commas, *breaks) if not _within(place, inside)]
         self.clauses = sorted({*self.sentences, *kept})
-        self.of = {
-            kind: sorted((i for i, value in enumerate(values) if isinstance(value, kind)), key=lambda i: entities[i].start)
+        self.of: dict[type[ActorValue] | type[PlaceValue] | type[DateValue], list[int]] = {
+            kind: sorted(
+                (i for i, value in enumerate(values) if isinstance(value, kind)), key=lambda i: entities[i].start
+            )
             for kind in (ActorValue, PlaceValue, DateValue)
         }
 
@@ -134,7 +136,7 @@ class _Links:
                 return name
         return "report"
 
-    def ranked(self, i: int, kind: type) -> list[tuple[str, int]]:
+    def ranked(self, i: int, kind: type[ActorValue] | type[PlaceValue] | type[DateValue]) -> list[tuple[str, int]]:
         """The mentions of a type, the nearest first; from other sentences only those before, unless there are none."""
         here = self.entities[i]
         found = []
@@ -195,7 +197,7 @@ def _within(place: int, spans: Sequence[tuple[int, int]]) -> bool:
 def incident_record(
     incident: Incident, text: str, entities: Sequence[Entity], values: Sequence[Value | None]
 ) -> dict[str, Any]:
-    """An incident as a plain dictionary: every value with the span that it was read from, every link with ``confidence``."""
+    """An incident as a plain dictionary: values with the spans that they were read from, links with ``confidence``."""
 
     def told(i: int) -> dict[str, Any]:
         entity, value = entities[i], values[i]
@@ -209,7 +211,8 @@ def incident_record(
         return told(link.entity) | role | {"near": link.near, "confidence": link.confidence}
 
     return {
-        "casualties": told(incident.casualty) | {"parts": [told(part) for part in incident.parts]},
+        "casualty": told(incident.casualty),
+        "parts": [told(part) for part in incident.parts],
         "actors": [linked(link) for link in incident.actors],
         "place": linked(incident.place),
         "date": linked(incident.date),

@@ -14,7 +14,7 @@ _QUOTES = frozenset("\"'«»“”„‟‘’‚‹›()[]{}")
 
 @dataclass(frozen=True, slots=True)
 class ReportWords:
-    """The words of a report, cleaned (:func:`~marsad.facts.folding.clean_words`) and folded; one is as long as the other."""
+    """The words of a report, cleaned (:func:`~marsad.facts.folding.clean_words`) and folded; each as long in both."""
 
     clean: Words
     folded: Words
@@ -52,7 +52,8 @@ class Name:
     def text(self) -> str:
         """As a string."""
         return "".join(
-            f" {word}" if blank and i else word for i, (word, blank) in enumerate(zip(self.clean, self.blanks, strict=True))
+            f" {word}" if blank and i else word
+            for i, (word, blank) in enumerate(zip(self.clean, self.blanks, strict=True))
         )
 
     def from_word(self, first: int, last: int | None = None) -> Name:

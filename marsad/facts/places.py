@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from math import hypot, log10
 from typing import Any, Literal
 
@@ -49,8 +50,8 @@ class Candidate:
 class PlaceValue:
     """What one location span says.
 
-    ``name`` is without proclitics and type nouns (``بمدينة حلب`` is حلب, ``بريف حلب الشرقي`` is ريف حلب الشرقي), ``kind`` what
-    a type noun says that it is. ``relation`` tells how the mention and ``place`` stand: ``is`` the place, or lies
+    ``name`` is without proclitics and type nouns: ``بمدينة حلب`` is حلب, ``بريف حلب الشرقي`` is ريف حلب الشرقي. ``kind`` is
+    what a type noun says that it is. ``relation`` tells how the mention and ``place`` stand: ``is`` the place, or lies
     ``in`` or about it. ``score`` is the place's share of the evidence, no probability; ``candidates`` are the best,
     where there are several. Without a place ``why`` is one of :data:`REASONS`.
     """
@@ -118,7 +119,7 @@ def read_places(
     names = [words.name(entities[i].start, entities[i].end) for i in order]
     stated = {place_key("".join(name.folded)) for name in names}
     mentions = [_read_mention(name, gazetteer, stated) for name in names]
-    gaps = [entities[after].start - entities[i].end for i, after in zip(order, order[1:], strict=False)]
+    gaps = [entities[after].start - entities[i].end for i, after in pairwise(order)]
     found = _resolve(mentions, [gap <= _BESIDE_REACH for gap in gaps], gazetteer)
     by_place = dict(zip(order, found, strict=True))
     return [by_place[i] for i in range(len(entities))]
@@ -216,13 +217,16 @@ def _mention(
     return _Mention(said, shown if relation == "in" else kind, relation, _fitting(rows, kind, gazetteer), key, further)
 
 
-def _fitting(rows: tuple[tuple[int, float], ...], kind: str | None, gazetteer: Gazetteer) -> tuple[tuple[int, float], ...]:
+def _fitting(
+    rows: tuple[tuple[int, float], ...], kind: str | None, gazetteer: Gazetteer
+) -> tuple[tuple[int, float], ...]:
     """The rows, weighed by how a type noun fits their levels."""
     if kind is None:
         return rows
     levels = _rules().levels[kind]
     return tuple(
-        (row, weight * (_FITS if gazetteer.levels[row].casefold().startswith(levels) else _MISFITS)) for row, weight in rows
+        (row, weight * (_FITS if gazetteer.levels[row].casefold().startswith(levels) else _MISFITS))
+        for row, weight in rows
     )
 
 
