@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.
-    if rest and not (options.run is _train and all("=" in one and not one.startswith("-") for one in rest)):
+    if rest and not (options.run in (_train, _errors) and all("=" in one and not one.startswith("-") for one in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.overrides += rest
@@ -220,6 +220,50 @@ def _parser() -> argparse.ArgumentParser:
     agreement.add_argument("--decisions", type=Path, metavar="FILE", help="what was decided in agreement.html")
     agreement.add_argument("--write", type=Path, metavar="FILE", help="file for the reports as decided")
     agreement.set_defaults(run=_agreement)
+
+    errors = commands.add_parser(
+        "errors",
+        help="likely mistakes in annotated reports",
+        usage="marsad errors [options] FILE … [KEY=VALUE …]",
+        description="Trains a network for each fold of the reports, on the others, and ranks the places where it finds "
+        "something else than the annotation. `data` of the config is not used.",
+    )
+    errors.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="annotated reports (JSON Lines), then KEY=VALUE"
+    )
+    errors.add_argument("--config", type=Path, default=Path("configs/marsad.yaml"), help="(configs/marsad.yaml)")
+    errors.add_argument("--folds", type=int, default=3, metavar="N", help="parts that are left out in turn (3)")
+    errors.add_argument("--top", type=int, default=50, metavar="N", help="suspects to print (50)")
+    errors.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for errors.json and errors.html; keeps finished folds, so that a run that broke off goes on",
+    )
+    errors.set_defaults(run=_errors, overrides=[])
+
+    queue = commands.add_parser("queue", help="which reports to annotate next")
+    queue.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
+    )
+    queue.add_argument("--model", type=Path, required=True, help="a model folder; it also pre-annotates")
+    queue.add_argument("--size", type=int, default=200, metavar="N", help="reports to choose (200)")
+    queue.add_argument("--words", type=int, metavar="N", help="the most words that they may have together")
+    queue.add_argument(
+        "--exclude",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="annotated reports, or their folder: these and what is nearly equal to them are skipped",
+    )
+    queue.add_argument(
+        "--diversity", type=float, default=0.5, metavar="SHARE", help="weight of being unlike the others, 0 to 1 (0.5)"
+    )
+    queue.add_argument("--format", choices=("labelstudio", "doccano", "jsonl"), required=True)
+    queue.add_argument("--output", type=Path, required=True, help="file to import into the tool")
+    queue.add_argument("--report", type=Path, metavar="JSON", help="file for all that was chosen and skipped, and why")
+    queue.set_defaults(run=_queue)
     return parser
 
 
@@ -576,6 +620,49 @@ def _agreement(options: argparse.Namespace) -> int:
         documents = adjudicate(agreement, first, read_decisions(options.decisions))
         write_documents(documents, options.write)
         print(f"{len(documents)} reports: {options.write}")
+    return 0
+
+
+def _errors(options: argparse.Namespace) -> int:
+    from marsad.config import load_config
+
+    if options.output is not None and options.output.exists() and not options.output.is_dir():
+        raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
+    overrides = [str(path) for path in options.files if "=" in path.name and not path.exists()] + options.overrides
+    files = [path for path in options.files if str(path) not in overrides]
+    if not files:
+        raise MarsadError("expected files of annotated reports before KEY=VALUE")
+    _quiet_transformers()
+    from marsad.annotations.mistakes import EPOCHS, find_mistakes, mistakes_page
+    from marsad.files import write_page, write_report
+
+    config = load_config(options.config, [f"training.epochs={EPOCHS}", *overrides])
+    mistakes = find_mistakes(files, config, options.folds, options.output)
+    print(mistakes.table(options.top))
+    if options.output is not None:
+        print(f"report: {write_report(options.output / 'errors.json', mistakes.record())}")
+        print(f"page: {write_page(options.output / 'errors.html', mistakes_page(mistakes))}")
+    return 0
+
+
+def _queue(options: argparse.Namespace) -> int:
+    for path in options.inputs:
+        if path.exists() and options.output.exists() and path.samefile(options.output):
+            raise MarsadError(f"{options.output}: is an input too; choose another --output")
+    if options.output.is_dir():
+        raise MarsadError(f"{options.output}: is a folder, expected a file to write")
+    _quiet_transformers()
+    from marsad.annotations.selection import build_queue, write_queue
+    from marsad.files import write_report
+
+    queue, version = build_queue(
+        options.model, options.inputs, options.size, options.exclude, options.words, options.diversity
+    )
+    print(queue.table())
+    write_queue(queue, options.output, options.format, version)
+    if options.report is not None:
+        print(f"report: {write_report(options.report, queue.record())}")
+    print(f"{len(queue.chosen)} reports: {options.output}")
     return 0
 
 

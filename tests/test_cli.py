@@ -95,10 +95,10 @@ FILES: dict[str, tuple[bytes | None, str]] = {
     "UTF-16": ("\ufeff".encode("utf-16-le") + as_lines(GOOD).decode().encode("utf-16-le"), r"bad\.jsonl:1: .*UTF-8"),
     "not JSON": (as_lines(GOOD) + b'{"id": "b", "text": \n', r"bad\.jsonl:2: not JSON"),
     "a JSON list": (b"[]\n", r"bad\.jsonl:1: a JSON list, expected an object"),
-    "no text": (b'{"id": "a"}\n', r"bad\.jsonl:1: no 'text'"),
+    "no text": (b'{"id": "a"}\n', r"bad\.jsonl:1.*: no 'text'"),
     "text is a number": (as_lines(GOOD | {"text": 5}), r"bad\.jsonl:1 \(id 'a'\): text is int"),
-    "empty id": (as_lines(GOOD | {"id": ""}), r"bad\.jsonl:1 .*id is ''"),
-    "duplicate ids": (as_lines(GOOD, NEXT, GOOD), r"bad\.jsonl:3: id 'a' already stands at .*bad\.jsonl:1"),
+    "empty id": (as_lines(GOOD | {"id": ""}), r"bad\.jsonl:1.*id is ''"),
+    "duplicate ids": (as_lines(GOOD, NEXT, GOOD), r"bad\.jsonl:3.*: id 'a' already stands at .*bad\.jsonl:1"),
 }
 # The same for files of annotated reports.
 ANNOTATED: dict[str, tuple[bytes | None, str]] = {
@@ -132,7 +132,7 @@ def test_bad_files_of_reports(
         case "evaluate":
             done = run("evaluate", tiny_model, bad, "--output", out)
         case _:
-            done = run("predict", tiny_model, bad, "--output", out)
+            done = run("predict", tiny_model, bad, "--output", out, "--max-rejects", "0")
             if problem in ANNOTATED:  # annotation is not read, so a mistake in it is none
                 assert done.code == 0, done
                 assert "out" in tree(folder)
@@ -143,12 +143,12 @@ def test_bad_files_of_reports(
 
 def test_a_duplicate_id_in_another_file(run: Run, folder: Path, tiny_model: Path) -> None:
     one, two = write_jsonl(folder / "one.jsonl", [GOOD, NEXT]), write_jsonl(folder / "two.jsonl", [NEXT])
-    for command in ("evaluate", "predict"):
-        done = run(command, tiny_model, one, two, "--output", folder / "out")
-        assert_refused(done, r"two\.jsonl:1: id 'b' already stands at .*one\.jsonl:2")
+    for command, *strict in (["evaluate"], ["predict", "--max-rejects", "0"]):
+        done = run(command, tiny_model, one, two, "--output", folder / "out", *strict)
+        assert_refused(done, r"two\.jsonl:1.*: id 'b' already stands at .*one\.jsonl:2")
     (folder / "a.txt").write_text("قتل طفلين", encoding="utf-8")
-    done = run("predict", tiny_model, one, folder / "a.txt", "--output", folder / "out")
-    assert_refused(done, r"a\.txt: id 'a' already stands at .*one\.jsonl:1")
+    done = run("predict", tiny_model, one, folder / "a.txt", "--output", folder / "out", *strict)
+    assert_refused(done, r"a\.txt.*: id 'a' already stands at .*one\.jsonl:1")
     assert not (folder / "out").exists()
 
 
@@ -429,7 +429,8 @@ def test_predict_writes_a_line_a_report_in_order(run: Run, folder: Path, tiny_mo
     inputs = [folder / name for name in ("one.jsonl", "report.txt", "two.jsonl")]
     done = run("predict", tiny_model, *inputs, "--output", folder / "new" / "out.jsonl")
     assert done.code == 0
-    assert done.err == ""
+    (line,) = done.err.splitlines()  # one for the one shard
+    assert "301 reports" in line
     assert [path.name for path in (folder / "new").iterdir()] == ["out.jsonl"]
     lines = [json.loads(line) for line in (folder / "new" / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     expected = [*reports[:299], {"id": "report", "text": windows}, reports[299]]
@@ -482,7 +483,7 @@ def test_the_scripts_are_the_commands(run: Run, folder: Path, tiny_model: Path, 
 
     run("predict", tiny_model, test, "--output", folder / "ours.jsonl")
     theirs = script("predict.py", tiny_model, test, "--output", folder / "theirs.jsonl")
-    assert (theirs.code, theirs.err) == (0, "")
+    assert theirs.code == 0
     assert (folder / "theirs.jsonl").read_bytes() == (folder / "ours.jsonl").read_bytes()
 
 
@@ -493,7 +494,9 @@ def test_the_scripts_refuse_as_the_commands_do(folder: Path, tiny_config: Path, 
     message = r"bad\.jsonl:2: id 'a' already stands at"
     assert_refused(script("train.py", tiny_config, f"data.train={bad}", f"output={folder / 'out'}"), message)
     assert_refused(script("evaluate.py", tiny_model, bad), message)
-    assert_refused(script("predict.py", tiny_model, bad, "--output", folder / "out"), message)
+    strict = ("--max-rejects", "0")
+    message = r"bad\.jsonl:2 \(id 'a'\): id 'a' already stands at"
+    assert_refused(script("predict.py", tiny_model, bad, "--output", folder / "out", *strict), message)
     assert_refused(script("train.py", tiny_config, "training.epoch=3"), r"did you mean 'training\.epochs'")
     assert tree(folder) == before
 
@@ -525,6 +528,7 @@ def test_an_edited_model_is_refused(run: Run, tiny_model: Path, tmp_path: Path) 
     shutil.copytree(tiny_model, model)
     config = model / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8").replace("digits: true", "digits: false"), encoding="utf-8")
+    (tmp_path / "r.txt").write_text("خبر", encoding="utf-8")
     done = run("predict", model, tmp_path / "r.txt", "--output", tmp_path / "out.jsonl")
     assert_refused(done, "edited or damaged")
 
@@ -553,8 +557,8 @@ def test_a_file_that_was_never_annotated_is_refused(
 
 
 def test_an_unknown_ending_is_refused_and_other_spellings_are_known(run: Run, folder: Path, tiny_model: Path) -> None:
-    (folder / "a.csv").write_text("id,text\n1,خبر\n", encoding="utf-8")
-    assert_refused(run("predict", tiny_model, folder / "a.csv", "--output", folder / "out"), "unknown ending")
+    (folder / "a.docx").write_text("خبر", encoding="utf-8")
+    assert_refused(run("predict", tiny_model, folder / "a.docx", "--output", folder / "out"), "unknown ending")
     for name in ("a.NDJSON", "a.JSONL"):
         (folder / name).write_text('{"id": "x", "text": "خبر"}\n', encoding="utf-8")
         assert run("predict", tiny_model, folder / name, "--output", folder / "out").code == 0

@@ -13,7 +13,11 @@ from marsad.errors import MarsadError
 from marsad.modeling.artifacts import dump_config
 from marsad.text.normalization import TextConfig
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.y*ml"))
+CONFIGS = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "configs").rglob("*.y*ml")
+    if path.stem != "gate"  # no training
+)
 
 
 def _load(folder: Path, text: str, *overrides: str) -> Config:

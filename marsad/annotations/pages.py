@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from marsad.annotations.agreement import Agreement, Disagreement
+from marsad.annotations.agreement import Agreement
 from marsad.annotations.audit import Audit
 from marsad.annotations.display import in_label_order
 from marsad.documents import Entity
@@ -28,7 +28,7 @@ def audit_page(audit: Audit) -> str:
         "audit.html.j2",
         rows=[*splits.items(), ("all", total)],
         labels=labels,
-        colors=_colors(labels),
+        colors=type_classes(labels),
         shares=[(name, audit.counts[name].most_common()) for name in ("source", "conflict")],
         reports=total["reports"],
         errors=len(audit.errors),
@@ -59,16 +59,18 @@ def agreement_page(agreement: Agreement, first: str, second: str) -> str:
         first=first,
         second=second,
         rows=[*rows, ("all", overall[0], overall[1], agreement.kappa)],
-        colors=_colors(labels),
+        colors=type_classes(labels),
         kinds=sorted({one.kind for one in agreement.disagreements}),
-        cards=[(one, _segments(one, one.first), _segments(one, one.second)) for one in agreement.disagreements],
+        cards=[
+            (one, *(segments(one.around[1], one.start, side) for side in (one.first, one.second)))
+            for one in agreement.disagreements
+        ],
         data={"disagreements": named, "name": f"marsad-decisions-{digest.hexdigest()[:16]}"},
     )
 
 
-def _segments(disagreement: Disagreement, side: Sequence[Entity]) -> list[tuple[str, str | None]]:
-    """The text of the stretch in pieces, each with the label that a side gives it."""
-    text, offset = disagreement.around[1], disagreement.start
+def segments(text: str, offset: int, side: Sequence[Entity]) -> list[tuple[str, str | None]]:
+    """The text of a stretch, which begins at ``offset``, in pieces, each with the label that a side gives it."""
     pieces: list[tuple[str, str | None]] = []
     end = 0
     for entity in side:
@@ -79,6 +81,6 @@ def _segments(disagreement: Disagreement, side: Sequence[Entity]) -> list[tuple[
     return [piece for piece in pieces if piece[0]]
 
 
-def _colors(labels: Sequence[str]) -> dict[str, str]:
+def type_classes(labels: Sequence[str]) -> dict[str, str]:
     """The class of each entity type's colour: those of the style sheet, in order, then again."""
     return {label: f"type-{index % 6}" for index, label in enumerate(labels)}

@@ -69,7 +69,9 @@ def run_ray(job: Job, shards: ShardReader) -> Iterator[tuple[int, bytes]]:
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     workers = job.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    found = ray.data.read_datasource(ShardSource()).map_batches(
+    # The reader asks for no CPU of its own: the actors hold them all from the first to the last shard.
+    source = ray.data.read_datasource(ShardSource(), ray_remote_args={"num_cpus": 0})
+    found = source.map_batches(
         ShardWorker, fn_constructor_args=(job,), batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers)
     )
     try:

@@ -555,7 +555,7 @@ class _Run:
                 if bar is not None:
                     bar.set_postfix_str(f"{self.reports} reports, {rate:.1f}/s", refresh=False)
                     bar.update(max(0, header.position - bar.n))
-                else:
+                elif header.reports:  # one without is told by the error or the summary
                     logger.info(
                         "shard %d: %d reports, %d entities, %d rejected; %.1f reports/s%s",
                         *(header.number, header.reports, header.entities, header.rejects, rate, self._left(header)),

@@ -557,10 +557,15 @@ def _read_table(source: Source, reading: Reading, meter: Meter) -> Iterator[Row 
             except StopIteration:
                 return
             except _NoReport as error:
-                yield Reject(source.path, number, str(error), error.id)
+                yield Reject(source.path, number, f"{_span(number, lines)}{error}", error.id)
             except csv.Error as error:
-                reason = f"lines {number} to {lines.number} are not CSV ({error}); is a quotation mark not closed?"
+                reason = f"{_span(number, lines)}not CSV ({error}); is a quotation mark not closed?"
                 yield Reject(source.path, number, reason)
+
+
+def _span(first: int, lines: _TableLines) -> str:
+    """Says which lines a bad row took with it, where it is more than one."""
+    return f"lines {first} to {lines.number}: " if lines.number > first else ""
 
 
 def _next_fields(rows: Iterator[list[str]], source: Source) -> list[str] | None:

@@ -105,14 +105,14 @@ class Recognizer:
         return self._stream(_check(text) for text in texts)
 
     def _stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        for chunk in _chunks(texts, len):
+        for chunk in in_chunks(texts, len):
             documents = [split_words(text, self._tagger.text) for text in chunk]
             for text, entities in zip(chunk, find_entities(self._tagger, documents), strict=True):
                 yield Prediction(text, entities)
 
     def stream_words(self, documents: Iterable[Words]) -> Iterator[tuple[Entity, ...]]:
         """As :meth:`stream`, for texts that the caller has split into words himself, under :attr:`text_config`."""
-        for chunk in _chunks(documents, lambda words: words.words[-1].end if words.words else 0):
+        for chunk in in_chunks(documents, lambda words: words.words[-1].end if words.words else 0):
             yield from find_entities(self._tagger, chunk)
 
 
@@ -122,7 +122,8 @@ def _check(text: str) -> str:
     return text
 
 
-def _chunks(items: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
+def in_chunks(items: Iterable[T], characters: Callable[[T], int]) -> Iterator[list[T]]:
+    """What to read together: 64 texts, or two million characters."""
     chunk: list[T] = []
     size = 0
     for item in items:

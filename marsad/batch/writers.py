@@ -289,10 +289,21 @@ def _packed(file: BinaryIO, packed: str) -> Iterator[BinaryIO]:
             with lzma.LZMAFile(file, "wb") as out:
                 yield cast(BinaryIO, out)
         case ".zst":
-            with pa.CompressedOutputStream(pa.PythonFile(file, "w"), "zstd") as out:
-                yield cast(BinaryIO, out)
+            yield cast(BinaryIO, _ZstdFrames(file))
         case _:
             yield file
+
+
+class _ZstdFrames:
+    """A zstd file, each piece that is written a frame of its own; the file behind it stays open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._codec = pa.Codec("zstd")
+
+    def write(self, content: bytes) -> int:
+        self._file.write(self._codec.compress(content, asbytes=True))
+        return len(content)
 
 
 def _join_parquet(shards: Iterable[Callable[[], BinaryIO]], layout: Layout, file: BinaryIO) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from marsad.documents import Entity
+from marsad.evaluation.judging import JudgedDocument
 from marsad.labels import LabelSet
 
 
@@ -21,29 +21,23 @@ class Outcome:
     correct: bool
 
 
-class _Pair(Protocol):
-    @property
-    def kind(self) -> str: ...
-    @property
-    def predicted(self) -> Entity | None: ...
+def outcomes_of(judged: Iterable[JudgedDocument]) -> list[Outcome]:
+    """The predicted entities of judged reports that have a probability, and whether they are right."""
+    predicted = [(pair.predicted, pair.kind == "correct") for one in judged for pair in one.pairs if pair.predicted]
+    return [Outcome(entity.label, entity.score, right) for entity, right in predicted if entity.score is not None]
 
 
-class _Judged(Protocol):
-    @property
-    def pairs(self) -> Sequence[_Pair]: ...
-
-
-def reliability(judged: Iterable[_Judged], labels: LabelSet, bins: int = 10) -> dict[str, Any] | None:
+def reliability(judged: Sequence[JudgedDocument], labels: LabelSet, bins: int = 10) -> dict[str, Any] | None:
     """The reliability table of the predicted entities, overall and by type; None where none has a probability.
 
     Entities without a probability can't be placed in a bin; they are counted as ``without_score``. For the table itself
     see :func:`reliability_of`.
     """
-    predicted = [(pair.predicted, pair.kind == "correct") for one in judged for pair in one.pairs if pair.predicted]
-    outcomes = [Outcome(entity.label, entity.score, right) for entity, right in predicted if entity.score is not None]
+    outcomes = outcomes_of(judged)
     if not outcomes:
         return None
-    return reliability_of(outcomes, labels, bins) | {"without_score": len(predicted) - len(outcomes)}
+    predicted = sum(pair.predicted is not None for one in judged for pair in one.pairs)
+    return reliability_of(outcomes, labels, bins) | {"without_score": predicted - len(outcomes)}
 
 
 def reliability_of(outcomes: Sequence[Outcome], labels: LabelSet, bins: int = 10) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -195,7 +195,7 @@ def score_slices(
             left_out.append(LeftOut(group.name, only))
             continue
         found |= {(group.name, name): (what, arrays[group.name, name]) for name, what in slices.items()}
-    of_reports, too_many = _fields([report.document for report in judged])
+    of_reports, too_many = _fields([report.document for report in judged], {group.name for group in groups})
     for (field, value), chosen in of_reports.items():
         found[field, value] = (f"reports whose {field} is {value}", counts * chosen[:, None, None])
     return _score(found, labels, resamples, seed), (*left_out, *too_many)
@@ -247,8 +247,9 @@ def _mentions(report: JudgedDocument) -> Iterator[tuple[Mention, int]]:
     """Each entity that stands on words, once, with what becomes of it."""
     sentences = _sentence_lengths(report.words)
     gold, predicted = set(report.gold.spans), set(report.predicted.spans)
-    for span in gold | predicted:
-        fate = (_RIGHT if span in predicted else _MISSED) if span in gold else _WRONG
+    fates = [(span, _RIGHT if span in predicted else _MISSED) for span in report.gold.spans]
+    fates += [(span, _WRONG) for span in report.predicted.spans if span not in gold]
+    for span, fate in fates:
         sentence = sentences[span.first]
         yield Mention(report.words, report.document.text, span.first, span.last, span.label, sentence), fate
 
@@ -369,7 +370,7 @@ def _diacritics() -> _Group:
     return _Group("diacritics", slices, choose)
 
 
-def _fields(documents: Sequence[Document]) -> tuple[dict[tuple[str, str], Any], list[LeftOut]]:
+def _fields(documents: Sequence[Document], taken: Collection[str]) -> tuple[dict[tuple[str, str], Any], list[LeftOut]]:
     """Which reports have each value of each text field that has few of them, and the fields that have too many."""
     values: dict[str, list[str | None]] = defaultdict(lambda: [None] * len(documents))
     for index, document in enumerate(documents):
@@ -379,6 +380,9 @@ def _fields(documents: Sequence[Document]) -> tuple[dict[tuple[str, str], Any], 
     chosen: dict[tuple[str, str], Any] = {}
     left_out = []
     for field, column in values.items():
+        if field in taken:
+            left_out.append(LeftOut(field, "the field has the name of another group of slices"))
+            continue
         distinct = Counter(value for value in column if value is not None)
         if len(distinct) > _MOST_VALUES or 2 * len(distinct) > max(len(documents), 4):
             left_out.append(LeftOut(field, f"it has {len(distinct)} values in {len(documents)} reports, too many"))

@@ -51,10 +51,9 @@ class PlaceValue:
     """What one location span says.
 
     ``name`` is without proclitics and type nouns: of ``بمدينة حلب`` حلب, of ``بريف حلب الشرقي`` ريف حلب الشرقي.
-    ``kind`` is
-    what a type noun says that it is. ``relation`` tells how the mention and ``place`` stand: ``is`` the place, or lies
-    ``in`` or about it. ``score`` is the place's share of the evidence, no probability; ``candidates`` are the best,
-    where there are several. Without a place ``why`` is one of :data:`REASONS`.
+    ``kind`` is what a type noun says that it is. ``relation`` tells how the mention and ``place`` stand: it ``is`` the
+    place, or lies ``in`` or about it. ``score`` is its share of the evidence, no probability; ``candidates`` are
+    the best, where there are several. Without a place ``why`` is one of :data:`REASONS`.
     """
 
     name: str

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from marsad.config import CalibrationConfig
-from marsad.documents import Document, Entity
-from marsad.evaluation.calibration import Outcome, reliability_of
+from marsad.documents import Document
+from marsad.evaluation.calibration import Outcome, outcomes_of, reliability_of
+from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts
 from marsad.labels import LabelSet
 from marsad.modeling.decoding import LEAST_LOG_PROB, Calibration, FloatArray, log_softmax
@@ -129,14 +130,11 @@ def fit_calibration(
     loss = negative_log_likelihood(scores, gold, [one.paragraphs for one in words], labels)
     temperature, identified = fit_temperature(loss) if settings.temperature else (1.0, True)
     calibrations = Calibration(), Calibration(temperature)
-    before, after = (
-        judge_entities(
-            documents,
-            words,
-            [decode_words(one, some, labels, calibration) for one, some in zip(words, scores, strict=True)],
-        )
+    found = (
+        [decode_words(one, some, labels, calibration) for one, some in zip(words, scores, strict=True)]
         for calibration in calibrations
     )
+    before, after = (outcomes_of(judge_documents(documents, entities, words)) for entities in found)
     thresholds = {}
     if settings.thresholds != "none":
         for name in labels.types:
@@ -153,20 +151,6 @@ def fit_calibration(
         identified=identified,
         thresholds=thresholds,
     )
-
-
-def judge_entities(
-    documents: Sequence[Document], words: Sequence[Words], predicted: Sequence[Sequence[Entity]]
-) -> list[Outcome]:
-    """Whether each predicted entity is right, strictly, as ``score_documents`` counts."""
-    outcomes = []
-    for document, one, entities in zip(documents, words, predicted, strict=True):
-        gold = set(align_entities(document, one).spans)
-        found = align_entities(Document(document.id, document.text, tuple(entities)), one)
-        judged = [(entity, span in gold) for entity, span in zip(found.entities, found.spans, strict=True)]
-        judged += [(entity, False) for entity, _ in found.dropped]
-        outcomes += [Outcome(entity.label, entity.score, right) for entity, right in judged if entity.score is not None]
-    return outcomes
 
 
 def negative_log_likelihood(

@@ -118,9 +118,38 @@ def viterbi(log_probs: NDArray[np.float64], labels: LabelSet) -> list[int]:
 
 
 def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], labels: LabelSet) -> list[float]:
-    """The posterior probability of each span, exactly as it stands, among all valid tag sequences.
+    """The posterior probability of each span, exactly as it stands, among all valid tag sequences."""
+    probs, forward, backward, scale = _forward_backward(log_probs, labels)
+    allowed = labels.transitions.astype(np.float64)
+    posteriors = []
+    for span in spans:
+        begin = labels.begin(labels.types.index(span.label))
+        mass = probs[span.first, begin] / scale[span.first]
+        if span.first:
+            mass *= forward[span.first - 1] @ allowed[:, begin]
+        for word in range(span.first + 1, span.last):
+            mass *= probs[word, begin + 1] / scale[word]
+        if span.last < len(probs):
+            # What follows may be anything but more of the same entity.
+            after = probs[span.last] * backward[span.last]
+            mass *= after[labels.starts].sum() / scale[span.last]
+        posteriors.append(float(min(mass, 1.0)))
+    return posteriors
 
-    Forward-backward with each step scaled to sum to one; the scales cancel in the ratio.
+
+def expected_entities(log_probs: NDArray[np.float64], labels: LabelSet) -> float:
+    """How many entities a valid tag sequence has in the mean: the posteriors of all ``B-`` tags, summed."""
+    _, forward, backward, _ = _forward_backward(log_probs, labels)
+    begins = [labels.begin(index) for index in range(len(labels.types))]
+    return float((forward * backward)[:, begins].sum())
+
+
+def _forward_backward(
+    log_probs: NDArray[np.float64], labels: LabelSet
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities, forward and backward [words, tags] and scales [words] over the valid tag sequences.
+
+    Each step is scaled to sum to one; the scales cancel in every ratio.
     """
     probs = np.exp(np.maximum(log_probs, LEAST_LOG_PROB))
     allowed = labels.transitions.astype(np.float64)
@@ -137,17 +166,4 @@ def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], l
     backward[-1] = 1.0
     for word in range(length - 2, -1, -1):
         backward[word] = (allowed @ (probs[word + 1] * backward[word + 1])) / scale[word + 1]
-    posteriors = []
-    for span in spans:
-        begin = labels.begin(labels.types.index(span.label))
-        mass = probs[span.first, begin] / scale[span.first]
-        if span.first:
-            mass *= forward[span.first - 1] @ allowed[:, begin]
-        for word in range(span.first + 1, span.last):
-            mass *= probs[word, begin + 1] / scale[word]
-        if span.last < length:
-            # What follows may be anything but more of the same entity.
-            after = probs[span.last] * backward[span.last]
-            mass *= after[labels.starts].sum() / scale[span.last]
-        posteriors.append(float(min(mass, 1.0)))
-    return posteriors
+    return probs, forward, backward, scale

@@ -15,7 +15,15 @@ from transformers import PreTrainedModel
 from marsad.documents import Entity
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import Tagger
-from marsad.modeling.decoding import UNCALIBRATED, Calibration, FloatArray, decode_spans, decode_windows
+from marsad.modeling.decoding import (
+    UNCALIBRATED,
+    Calibration,
+    FloatArray,
+    decode_spans,
+    decode_windows,
+    expected_entities,
+    log_softmax,
+)
 from marsad.modeling.encoding import EncodedWindow
 from marsad.modeling.tagging import word_spans_to_entities
 from marsad.text.words import Words
@@ -94,3 +102,19 @@ def decode_words(
     """The entities of one document from the scores of its words, [words, tags], with offsets in its original text."""
     spans, probabilities = decode_spans(scores, words.paragraphs, labels, calibration)
     return tuple(word_spans_to_entities(spans, probabilities, words))
+
+
+def expected_errors(
+    words: Words, scores: FloatArray, entities: Sequence[Entity], labels: LabelSet, calibration: Calibration
+) -> float:
+    """How many errors are expected in the ``entities`` found in a document: wrong ones, and right ones not found.
+
+    With p the probability of each entity found and N the number of entities expected under the same posterior over tag
+    sequences, the sum of 1 - p is wrong and N minus the sum of p is not found. ``entities`` are those of
+    :func:`decode_words`.
+    """
+    total = 0.0
+    for start, end in words.paragraphs:
+        total += expected_entities(log_softmax(scores[start:end] / np.float32(calibration.temperature)), labels)
+    right = sum(entity.score for entity in entities if entity.score is not None)
+    return max(len(entities) + total - 2 * right, 0.0)

@@ -177,6 +177,13 @@ def test_fields_of_the_reports_that_have_few_values():
     assert "12 values" in next(one.why for one in left_out if one.group == "publisher")
 
 
+def test_a_field_with_the_name_of_a_group_does_not_replace_it():
+    reports = [report("قصف [حَلَب|LOCATION] [حلب|LOCATION]", f"r{number}", diacritics="with") for number in range(8)]
+    found, left_out = slices_of(judge([(one, ()) for one in reports]))
+    assert found["diacritics", "with"].overall.gold == 8
+    assert LeftOut("diacritics", "the field has the name of another group of slices") in left_out
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(similar(), unrelated()), min_size=1, max_size=4), st.booleans())
 def test_the_slices_of_a_group_add_up_to_the_whole(made: list[Made], trained: bool):

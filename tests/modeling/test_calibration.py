@@ -22,8 +22,9 @@ from marsad import Recognizer
 from marsad.config import CalibrationConfig, load_config
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
-from marsad.evaluation.calibration import Outcome
+from marsad.evaluation.calibration import Outcome, outcomes_of
 from marsad.evaluation.evaluate import evaluate
+from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, score_documents
 from marsad.files import fingerprint_files
 from marsad.modeling.artifacts import ModelFiles, load_tagger, read_manifest, read_saved_config
@@ -32,7 +33,6 @@ from marsad.modeling.calibration import (
     fit_calibration,
     fit_temperature,
     fit_threshold,
-    judge_entities,
     negative_log_likelihood,
 )
 from marsad.modeling.decoding import UNCALIBRATED, Calibration, decode_spans, log_softmax, viterbi
@@ -257,14 +257,15 @@ def test_judging_is_that_of_the_scores():
         Entity(24, 28, "ACTOR", 0.7),
     )
     words = split_words(text, TextConfig())
-    outcomes = judge_entities([document], [words], [found])
+    judged = judge_documents([document], [found], [words])
+    outcomes = outcomes_of(judged)
     assert [(outcome.score, outcome.correct) for outcome in outcomes] == [
         (0.3, False),
         (0.9, True),
         (0.8, True),
         (0.7, False),
     ]
-    counts = score_documents([document], [found], LABELS, TextConfig()).overall
+    counts = score_documents(judged, LABELS).overall
     assert counts == Counts(sum(outcome.correct for outcome in outcomes), len(outcomes), 3)
 
 
@@ -307,10 +308,12 @@ def test_thresholds_chosen_on_one_half_hold_on_the_other():
     for (documents, words, scores), slack in ((chosen_on, 0.0), (held_out, 0.04)):
         scored = {
             calibration: score_documents(
-                documents,
-                [decode_words(one, some, LABELS, calibration) for one, some in zip(words, scores, strict=True)],
+                judge_documents(
+                    documents,
+                    [decode_words(one, some, LABELS, calibration) for one, some in zip(words, scores, strict=True)],
+                    words,
+                ),
                 LABELS,
-                TextConfig(),
             )
             for calibration in (none.calibration, fitted.calibration)
         }

@@ -140,14 +140,14 @@ def write(documents: Iterable[Document], path: Path) -> None:
                 try:
                     raw = content.encode("utf-8")
                 except UnicodeEncodeError:
-                    raise MarsadError(f"{document.id}: holds a lone surrogate, which no UTF-8 file can") from None
+                    raise MarsadError(f"{document.id!r}: holds a lone surrogate, which no UTF-8 file can") from None
                 (folder / f"{name}{ending}").write_bytes(raw)
             sidecar.write(sidecar_line(name, document) + "\n")
 
 
 def _line(number: int, entity: Entity, document: Document) -> str:
     if entity.label.split() != [entity.label]:
-        raise MarsadError(f"{document.id}: the label {entity.label!r} holds blanks, which brat does not allow")
+        raise MarsadError(f"{document.id!r}: the label {entity.label!r} holds blanks, which brat does not allow")
     surface = document.text[entity.start : entity.end]
     fragments = []
     start = 0

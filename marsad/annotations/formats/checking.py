@@ -57,6 +57,7 @@ def check_report(
         reason = str(error)
     except ValueError as error:
         kind, reason = "not a document", str(error)
+    reason = " ".join(reason.split())  # labels may hold line ends
     return LeftOut(report.where, report.record, report.id, kind, reason, spans=len(report.spans))
 
 

@@ -16,6 +16,7 @@ Without these comments the words are joined by blanks and the sentences by line 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from marsad.errors import MarsadError
 from marsad.modeling.tagging import WordSpan, align_entities, decode_tags, encode_tags
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
+
+logger = logging.getLogger(__name__)
 
 _KEYS = ("id", "published", "source", "metadata", "text", "entities")
 _COMMENT = re.compile(rf"# ({'|'.join(_KEYS)}) = (.*)", re.DOTALL)
@@ -56,13 +59,14 @@ class _Open:
 
 
 def read_conll(path: Path, encoding: str = "utf-8") -> list[Document]:
-    """The documents of a CoNLL file.
+    """The documents of a CoNLL file; what had to be read otherwise than it stands is counted in the log.
 
     Raises MarsadError naming file and line: a file that can't be read or holds no word, a line that is no word with its
     tag, words that do not stand in their ``# text``, an id that stands twice.
     """
     documents: list[Document] = []
     places: dict[str, str] = {}
+    changes: list[str] = []
     for report in read(path, encoding):
         checked = report if isinstance(report, LeftOut) else check_report(report)
         if isinstance(checked, LeftOut):
@@ -72,6 +76,10 @@ def read_conll(path: Path, encoding: str = "utf-8") -> list[Document]:
             raise MarsadError(f"{report.where}: id {document.id!r} already stands at {places[document.id]}")
         places[document.id] = report.where
         documents.append(document)
+        changes += [] if isinstance(report, LeftOut) else report.changed
+    if changes:
+        count = len(changes)
+        logger.warning("%s: %d tags or comments were read otherwise than they stand; %s", path, count, changes[0])
     return documents
 
 
@@ -323,7 +331,9 @@ def write(documents: Iterable[Document], path: Path) -> None:
 def _write_document(document: Document, file: TextIO) -> None:
     for entity in document.entities:
         if entity.label.split() != [entity.label] or _shown(entity.label) != entity.label:
-            raise MarsadError(f"{document.id}: the label {entity.label!r} holds whitespace, so that it can't be a tag")
+            raise MarsadError(
+                f"{document.id!r}: the label {entity.label!r} holds whitespace, so that it can't be a tag"
+            )
     record = document_to_record(document)
     words = split_words(document.text, TextConfig())
     alignment = align_entities(document, words)

@@ -62,7 +62,7 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
 
 
 def _name(file: Path, root: Path) -> str:
-    """The report's name: the file's, but in the export of a project the folder's, with an archive for each user in it."""
+    """The report's name: the file's, but in a project's export the folder's, with an archive for each user in it."""
     archived = file.suffix == ".zip" and file.parent != root
     return file.parent.name.removesuffix(".xmi") if archived else file.stem.removesuffix(".xmi")
 
@@ -157,7 +157,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
             try:
                 _cas(cassis, types, document).to_xmi(folder / f"{name}.xmi")
             except ValueError as error:
-                raise MarsadError(f"{document.id}: XML can't hold its text or labels ({_line(error)})") from None
+                raise MarsadError(f"{document.id!r}: XML can't hold its text or labels ({_line(error)})") from None
             sidecar.write(sidecar_line(name, document) + "\n")
 
 

@@ -69,10 +69,10 @@ def _task(task: dict[str, Any], where: str) -> RawReport | LeftOut:
     if annotations and not valid:
         reason = "all its annotations were cancelled (skipped)"
         return LeftOut(where, task, number, "skipped by the annotator", reason, rejected=False)
-    results: list[Any] = []
+    results: Any = []
     if valid:
         chosen = _choose(valid)
-        results = chosen.get("result") or []
+        results = chosen.get("result")
         _count(ignored, "further annotations of a task", len(valid) - 1)
         _count(ignored, "cancelled annotations", len(annotations) - len(valid))
     if not isinstance(results, list) or not all(isinstance(one, dict) for one in results):
@@ -187,10 +187,31 @@ def write(documents: Iterable[Document], path: Path) -> None:
         file.write("\n]\n")
 
 
+def write_predictions(documents: Iterable[Document], path: Path, version: str) -> None:
+    """As :func:`write`, with the entities as the predictions of the model ``version``, for annotators to mend.
+
+    Each carries its score; a task's is the least of them. Raises MarsadError when the file can't be written.
+    """
+    with new_file(path) as file:
+        file.write("[")
+        for number, document in enumerate(documents):
+            task = task_of(document)
+            (annotation,) = task.pop("annotations")
+            scores = [entity.score for entity in document.entities if entity.score is not None]
+            for region, entity in zip(annotation["result"], document.entities, strict=True):
+                region["score"] = entity.score
+            annotation["model_version"] = version
+            annotation["score"] = min(scores, default=None)
+            task["predictions"] = [annotation]
+            file.write(",\n" if number else "\n")
+            file.write(as_json(task))
+        file.write("\n]\n")
+
+
 def task_of(document: Document) -> dict[str, Any]:
     """A document as a task with one annotation."""
     if "report_id" in document.metadata:
-        raise MarsadError(f"{document.id}: has a key 'report_id', which its id needs for itself in Label Studio")
+        raise MarsadError(f"{document.id!r}: has a key 'report_id', which its id needs for itself in Label Studio")
     data = document_to_record(document)
     data = {"report_id": data.pop("id")} | {key: value for key, value in data.items() if key != "entities"}
     result = [_region(document.text, number, entity) for number, entity in enumerate(document.entities)]

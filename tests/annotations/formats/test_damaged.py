@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from marsad.annotations.formats import brat, conll, inception, labelstudio
-from marsad.annotations.jsonl import read_documents
+from marsad.annotations.formats.importing import export_files, import_files
+from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.cli import main
 from marsad.documents import Document, Entity
+from marsad.errors import MarsadError
 
 TEXTS = {"a": "قصف حلب 💔 أمس", "b": "هدوء في إدلب، مساء السبت", "c": "قتل 3 مدنيين\nفي درعا"}
 
@@ -347,13 +351,61 @@ def test_damage_is_named_and_nothing_else_is_lost(
     assert counts["entities_read"] == sum(counts["entities"].values()) + sum(counts["entities_lost"].values())
     assert len(counts["repaired"]) == damage.repaired
     if damage.kind:
-        (reject,) = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+        (reject,) = [json.loads(line) for line in rejects.read_bytes().splitlines()]
         assert reject["kind"] == damage.kind
         assert len(reject["reason"].splitlines()) == 1
         assert reject["where"].startswith(str(path))
         assert reject["record"]
     else:
         assert not rejects.exists()
+
+
+JUNK = [
+    b"\x00",
+    b"\xff",
+    b"null",
+    b"-1",
+    b'"',
+    b"}",
+    b"]",
+    b"{",
+    b"\n",
+    b"\t",
+    b"1e9",
+    b"\\ud800",
+    b" ",
+    b"T1",
+    b"B-",
+    b"",
+]
+
+
+@pytest.mark.parametrize("name", ["labelstudio", "doccano", "prodigy", "conll", "brat"])
+def test_whatever_is_damaged_every_record_and_entity_is_accounted_for(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp(name)
+    write_documents(GOLD, folder / "gold.jsonl")
+    there = folder / ("there" if name == "brat" else "there.json")
+    export_files(name, [folder / "gold.jsonl"], there)
+    file = there / "c.ann" if name == "brat" else there
+    whole = file.read_bytes()
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.integers(0, len(whole) - 1), st.integers(0, 20), st.sampled_from(JUNK))
+    def check(at: int, length: int, junk: bytes) -> None:
+        file.write_bytes(whole[:at] + junk + whole[at + length :])
+        try:
+            result = import_files(name, [there], folder / "new.jsonl")
+        except MarsadError as error:
+            assert len(str(error).splitlines()) == 1
+            return
+        documents = read_documents(folder / "new.jsonl")
+        assert result.read == len(documents) + result.rejected.total() + result.left_out.total()
+        entities = sum(len(document.entities) for document in documents)
+        assert result.entities_read == entities + result.entities_lost.total()
+
+    check()
 
 
 def test_windows_line_ends_of_brat_keep_the_entities(tmp_path: Path):
