@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ from marsad.evaluation.resampling import percentile_interval, resample_counts
 from marsad.evaluation.scoring import FloatArray, IntArray, count_documents, metric_values
 from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.folds import deal_folds
-from marsad.modeling.inference import find_entities
+from marsad.modeling.inference import decode_words, score_words
+from marsad.modeling.runtimes import Runtime, load_runtime
 from marsad.modeling.training import train
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
@@ -44,7 +45,15 @@ from marsad.text.words import split_words
 WAYS = ("random", "queue")
 
 
-def learn(documents: Sequence[Document], config: Config, folder: Path) -> Tagger:
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model in memory."""
+
+    tagger: Tagger
+    runtime: Runtime
+
+
+def learn(documents: Sequence[Document], config: Config, folder: Path) -> Model:
     """A model trained on the reports; a tenth of them chooses its checkpoint."""
     parts = deal_folds(documents, 10, config.training.seed)
     for name in ("train", "dev"):
@@ -53,19 +62,25 @@ def learn(documents: Sequence[Document], config: Config, folder: Path) -> Tagger
     data = config.data.model_copy(update={name: (folder / f"{name}.jsonl",) for name in ("train", "dev")})
     result = train(config.model_copy(update={"data": data, "output": folder / "model"}))
     tagger = load_tagger(result.folder)
+    model = Model(tagger, load_runtime(result.folder, tagger, "torch"))
     shutil.rmtree(result.folder)
-    return tagger
+    return model
 
 
-def judge(tagger: Tagger, dev: Sequence[Document]) -> IntArray:
+def judge(model: Model, dev: Sequence[Document]) -> IntArray:
     """Strict counts of dev's reports, [reports, types, 3]."""
+    tagger = model.tagger
     words = [split_words(document.text, tagger.text) for document in dev]
-    return count_documents(judge_documents(dev, find_entities(tagger, words), words), tagger.labels)
+    found = [
+        decode_words(one, scores, tagger.labels, tagger.calibration)
+        for one, scores in zip(words, score_words(model.runtime, tagger.encoder, words), strict=True)
+    ]
+    return count_documents(judge_documents(dev, found, words), tagger.labels)
 
 
 def choose(
     way: str,
-    tagger: Tagger,
+    model: Model,
     pool: Sequence[Document],
     known: Sequence[Document],
     words: int,
@@ -75,9 +90,9 @@ def choose(
     """The ids of reports of the pool with at most so many words together."""
     if way == "queue":
         bare = [replace(document, entities=()) for document in pool]
-        candidates = list(read_candidates(tagger, bare))
+        candidates = list(read_candidates(model.tagger, model.runtime, bare))
         return [one.candidate.document.id for one in choose_reports(candidates, known, None, words, diversity).chosen]
-    return draw_reports(pool, tagger.text, words, draw)
+    return draw_reports(pool, model.tagger.text, words, draw)
 
 
 def draw_reports(pool: Sequence[Document], text: TextConfig, words: int, draw: random.Random) -> list[str]:
@@ -103,7 +118,7 @@ def simulate(
     config = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
     start = draw_reports(pool, text, options.start, draw)
     counts: dict[tuple[str, int], IntArray] = {}
-    first: Tagger | None = None
+    first: Model | None = None
     for way in WAYS:
         known = set(start)
         for number in range(options.rounds + 1):
@@ -111,11 +126,11 @@ def simulate(
             got = [document for document in pool if document.id in known]
             if number or first is None:
                 with tempfile.TemporaryDirectory() as folder:
-                    tagger = learn(got, config, Path(folder))
-                first = tagger if first is None else first
+                    model = learn(got, config, Path(folder))
+                first = model if first is None else first
             else:
-                tagger = first
-            counts[way, number] = judge(tagger, dev)
+                model = first
+            counts[way, number] = judge(model, dev)
             words = sum(length[name] for name in known)
             f1 = float(metric_values(counts[way, number].sum(axis=0, keepdims=True).astype(float), labels)["f1"][0])
             seconds = time.monotonic() - began
@@ -126,7 +141,7 @@ def simulate(
             if number < options.rounds:
                 rest = [document for document in pool if document.id not in known]
                 left = options.start + (number + 1) * options.step - words
-                known |= set(choose(way, tagger, rest, got, left, options.diversity, draw))
+                known |= set(choose(way, model, rest, got, left, options.diversity, draw))
     return counts
 
 

@@ -11,9 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marsad import __version__
 from marsad.errors import MarsadError
+
+if TYPE_CHECKING:
+    from marsad.facts.facts import FactFiles
 
 _FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
 
@@ -105,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--resamples", type=int, default=1000, metavar="N", help="bootstrap resamples (1000)")
     evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
     _add_runtime(evaluate)
+    evaluate.add_argument(
+        "--facts", action="store_true", help="score the values of numbers and dates too, where gold entities have any"
+    )
+    evaluate.add_argument(
+        "--gold-spans", action="store_true", help="with --facts: read values on the gold spans alone; takes no model"
+    )
     evaluate.add_argument("--output", type=Path, help="folder for report.json, report.md and report.html")
     evaluate.set_defaults(run=_evaluate)
 
@@ -283,9 +293,9 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     )
     predict.add_argument(
         "--output",
-        required=True,
+        default="-",
         metavar="FILE",
-        help=".jsonl, .csv or .parquet, packed or not; an address; - for stdout",
+        help=".jsonl, .csv or .parquet, packed or not; an address; - for stdout (the default)",
     )
     reading = predict.add_argument_group("what is read")
     reading.add_argument(
@@ -301,11 +311,24 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     )
     reading.add_argument("--max-rejects", type=int, metavar="N", help="stop when more rows are no reports")
     writing = predict.add_argument_group("what is written")
-    writing.add_argument("--explode", action="store_true", help="a row an entity instead of a row a report")
+    writing.add_argument(
+        "--explode",
+        nargs="?",
+        const="entities",
+        choices=("entities", "casualties"),
+        help="a row an entity, or a casualty number with what it is told with, instead of a row a report",
+    )
     writing.add_argument(
         "--carry", metavar="NAME[=NEW],…", help="input columns to carry along, under another name or not; all for all"
     )
     writing.add_argument("--rename", metavar="NAME=NEW,…", help="other names for the output's own columns")
+    facts = predict.add_argument_group("facts: what the entities say, as values")
+    facts.add_argument("--facts", action="store_true", help="add the value of each entity, and the report's incidents")
+    facts.add_argument(
+        "--published", metavar="YYYY-MM-DD", help="the day of reports that have no key or column `published`"
+    )
+    facts.add_argument("--gazetteer", metavar="FILE", help="your own places (TSV or CSV), before those built in")
+    facts.add_argument("--actors", metavar="FILE", help="your own actors (YAML) instead of those built in")
     work = predict.add_argument_group("how the work is done")
     work.add_argument(
         "--resume",
@@ -398,11 +421,14 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     _check_folder(options.output)
+    if options.gold_spans:
+        return _evaluate_gold_spans(options)
     model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
     if not files:
         raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
     _quiet_transformers()
     from marsad.evaluation.evaluate import evaluate
+    from marsad.facts.facts import FactTables
 
     evaluation = evaluate(
         model,
@@ -414,12 +440,29 @@ def _evaluate(options: argparse.Namespace) -> int:
         resamples=options.resamples,
         seed=options.seed,
         runtime=options.runtime,
+        facts=FactTables.load() if options.facts else None,
     )
     print(evaluation.table())
     if options.output is not None:
         folder = evaluation.write(options.output)
         print(f"reports: {folder}/report.html, report.md, report.json")
     return 0 if evaluation.passed else 3
+
+
+def _evaluate_gold_spans(options: argparse.Namespace) -> int:
+    if not options.facts:
+        raise MarsadError("--gold-spans goes with --facts: values are read on the gold spans")
+    for name in ("predictions", "baseline", "gate"):
+        if getattr(options, name) is not None:
+            raise MarsadError(f"--gold-spans judges no system; leave --{name} away")
+    from marsad.evaluation.facts import evaluate_gold_spans
+    from marsad.files import write_report
+
+    evaluation = evaluate_gold_spans(options.inputs)
+    print(evaluation.table())
+    if options.output is not None:
+        print(f"report: {write_report(options.output / 'report.json', evaluation.record())}")
+    return 0
 
 
 def _promote(options: argparse.Namespace) -> int:
@@ -449,6 +492,23 @@ def _rollback(options: argparse.Namespace) -> int:
     return 0
 
 
+def _fact_files(options: argparse.Namespace) -> FactFiles | None:
+    """The tables that facts are to be read by; None where none are wanted."""
+    from marsad.annotations.jsonl import date_from_record
+    from marsad.facts.facts import FactFiles
+
+    if options.facts or options.explode == "casualties":
+        try:
+            date_from_record(options.published)
+        except ValueError as error:
+            raise MarsadError(f"--{error}") from None
+        return FactFiles(options.gazetteer, options.actors)
+    for name in ("published", "gazetteer", "actors"):
+        if getattr(options, name) is not None:
+            raise MarsadError(f"--{name} says how facts are read; add --facts")
+    return None
+
+
 def _predict(options: argparse.Namespace) -> int:
     _quiet_transformers()
     from marsad.batch.jobs import STANDARD_OUTPUT, Job, is_stream, run_job
@@ -457,6 +517,7 @@ def _predict(options: argparse.Namespace) -> int:
     from marsad.files import to_json
 
     carry = None if options.carry == "all" else _pairs(options.carry)
+    facts = _fact_files(options)
     form, packed = output_format(options.output)
     job = Job(
         model=options.model,
@@ -471,8 +532,18 @@ def _predict(options: argparse.Namespace) -> int:
             delimiter=options.delimiter,
             max_bytes=options.max_bytes,
             carry=None if carry is None else tuple(carry),
+            published=facts is not None,
+            published_day=options.published,
         ),
-        layout=Layout(form, packed, options.explode, carry, _pairs(options.rename)),
+        layout=Layout(
+            form,
+            packed,
+            options.explode is not None,
+            carry,
+            _pairs(options.rename),
+            facts=facts,
+            casualties=options.explode == "casualties",
+        ),
         engine=options.engine,
         workers=options.workers,
         address=options.address,

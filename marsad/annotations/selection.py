@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -25,11 +25,11 @@ from marsad.annotations.formats import doccano, labelstudio
 from marsad.annotations.jsonl import document_files, document_from_record, read_documents, write_documents
 from marsad.batch.progress import show_progress
 from marsad.batch.readers import Reading, Reject, list_sources, place, read_rows
-from marsad.batch.recognizer import in_chunks
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.inference import decode_words, expected_errors, score_words
+from marsad.modeling.runtimes import Runtime, load_runtime
 from marsad.text.words import split_words
 
 QueueFormat = Literal["labelstudio", "doccano", "jsonl"]
@@ -38,6 +38,7 @@ DIVERSITY = 0.5
 # What opening a report costs, in words.
 _OVERHEAD = 20
 _NAMED = 5
+_READ_TOGETHER = 64
 # Reports compared with the annotated ones at once: bounds the memory.
 _ROWS = 1000
 
@@ -156,7 +157,7 @@ def build_queue(
     """
     check_settings(size, words, diversity)
     tagger = load_tagger(model)
-    tagger.network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    runtime = load_runtime(model, tagger)
     documents, rejects = _read_reports(inputs)
     annotated = [document for path in document_files(exclude) for document in read_documents(path)]
     taken = {document.id for document in annotated}
@@ -169,7 +170,7 @@ def build_queue(
             skipped.append(("has entities already", document.id))
         else:
             free.append(document)
-    pool = list(show_progress(read_candidates(tagger, free), len(free), "reading"))
+    pool = list(show_progress(read_candidates(tagger, runtime, free), len(free), "reading"))
     queue = choose_reports(pool, annotated, size, words, diversity)
     queue = replace(queue, read=len(documents) + len(rejects), skipped=(*skipped, *queue.skipped))
     if not queue.chosen:
@@ -201,11 +202,12 @@ def check_settings(size: int | None, words: int | None, diversity: float) -> Non
         raise MarsadError(f"--diversity {diversity:g}: expected a share from 0 (uncertainty alone) to 1")
 
 
-def read_candidates(tagger: Tagger, documents: Iterable[Document]) -> Iterator[Candidate]:
+def read_candidates(tagger: Tagger, runtime: Runtime, documents: Iterable[Document]) -> Iterator[Candidate]:
     """What the model finds in each report and how many errors are expected in it, lazily."""
-    for chunk in in_chunks(documents, lambda document: len(document.text)):
+    waiting = iter(documents)
+    while chunk := list(islice(waiting, _READ_TOGETHER)):
         words = [split_words(document.text, tagger.text) for document in chunk]
-        for document, one, scores in zip(chunk, words, score_words(tagger, words), strict=True):
+        for document, one, scores in zip(chunk, words, score_words(runtime, tagger.encoder, words), strict=True):
             entities = decode_words(one, scores, tagger.labels, tagger.calibration)
             errors = expected_errors(one, scores, entities, tagger.labels, tagger.calibration)
             yield Candidate(replace(document, entities=entities), errors, len(one), spoken(document))

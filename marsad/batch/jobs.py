@@ -206,7 +206,7 @@ def _shard(number: int, rows: list[Row], rejects: list[Reject], last: bool, mete
 def compute_shard(shard: Shard, recognizer: Recognizer, layout: Layout) -> bytes:
     """A shard's file: a line of JSON that says what is in it, the rejects as lines, the rows encoded for the output."""
     predictions = recognizer.predict([row.text for row in shard.rows])
-    payload = encode_rows(shard.rows, [prediction.records() for prediction in predictions], layout)
+    payload = encode_rows(shard.rows, predictions, layout)
     rejects = "".join(to_json(reject.record()) + "\n" for reject in shard.rejects).encode("utf-8")
     header = {
         "format": _SHARD_FORMAT,
@@ -333,6 +333,8 @@ def run_job(job: Job) -> Summary:
     if job.layout.format != "jsonl":
         job = replace(job, layout=replace(job.layout, types=column_types(sources, job.reading)))
     job.layout.check()
+    if job.layout.facts is not None:  # a mistake in a table is found before the work
+        job.layout.facts.load()
     recognizer = job.load()
     run = _Run(replace(job, runtime=recognizer.runtime), sources, recognizer)
     if is_stream(job.output):

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
@@ -28,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from marsad.annotations.jsonl import date_from_record
 from marsad.errors import MarsadError
 
 InputFormat = Literal["jsonl", "txt", "csv", "tsv", "parquet"]
@@ -55,7 +57,8 @@ class Reading:
     ``text_column``, ``id_column``: the keys or columns of JSON Lines, CSV, TSV and Parquet. ``line_ids``: make ids of
     the file's name and the line instead. ``per_line``: a plain text holds a report a line. ``delimiter``: between the
     fields of a CSV file; by the ending where None. ``max_bytes``: the largest row (line, file of plain text, text of
-    a Parquet row) that is taken. ``carry``: names of further columns to read; None for all.
+    a Parquet row) that is taken. ``carry``: names of further columns to read; None for all. ``published``: read the
+    key or column ``published``, the day of the report (YYYY-MM-DD); ``published_day`` is that of reports without.
     """
 
     input_format: InputFormat | None = None
@@ -66,6 +69,8 @@ class Reading:
     delimiter: str | None = None
     max_bytes: int = 16 << 20
     carry: tuple[str, ...] | None = ()
+    published: bool = False
+    published_day: str | None = None
 
     def carries(self, name: str) -> bool:
         """Whether a column is read to be carried along."""
@@ -93,6 +98,7 @@ class Row:
     id: str
     text: str
     columns: Mapping[str, Any] = field(default_factory=dict)
+    published: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +459,21 @@ def _row(source: Source, number: int, record: Mapping[str, Any], reading: Readin
         kind = "empty" if text is None else type(text).__name__
         raise _NoReport(f"{reading.text_column} is {kind}, expected a string", name)
     columns = {key: value for key, value in record.items() if reading.carries(key)}
-    return Row(source.path, number, name, text, columns)
+    return Row(source.path, number, name, text, columns, _published(record, name, reading))
+
+
+def _published(record: Mapping[str, Any], name: str, reading: Reading) -> str | None:
+    """The day of a report, where it is wanted. Raises _NoReport for one that is none."""
+    given = record.get("published") if reading.published else None
+    if given is None or given == "":
+        return reading.published_day
+    if isinstance(given, date):  # of Parquet, perhaps with a time
+        return given.isoformat()[:10]
+    try:
+        date_from_record(given)
+    except ValueError as error:
+        raise _NoReport(str(error), name) from None
+    return cast(str, given)
 
 
 def _id(record: Mapping[str, Any], reading: Reading) -> str:
@@ -478,7 +498,7 @@ def _read_text(source: Source, reading: Reading, meter: Meter) -> Iterator[Row |
             yield Reject(source.path, None, str(error), source.name)
             return
     if text.strip():
-        yield Row(source.path, None, source.name, text)
+        yield Row(source.path, None, source.name, text, published=reading.published_day)
 
 
 def _read_text_lines(source: Source, reading: Reading, meter: Meter) -> Iterator[Row | Reject]:
@@ -493,7 +513,7 @@ def _read_text_lines(source: Source, reading: Reading, meter: Meter) -> Iterator
                 yield Reject(source.path, number, str(error), name)
                 continue
             if text.strip():
-                yield Row(source.path, number, name, text)
+                yield Row(source.path, number, name, text, published=reading.published_day)
 
 
 class _TableLines:
@@ -577,6 +597,7 @@ def _read_parquet(source: Source, reading: Reading, meter: Meter) -> Iterator[Ro
         names = table.schema_arrow.names
         _check_columns(source, names, reading)
         wanted = {reading.text_column} | ({reading.id_column} - ({reading.id_column} if reading.line_ids else set()))
+        wanted |= {"published"} if reading.published else set()
         columns = [name for name in names if name in wanted or reading.carries(name)]
         number = 0
         try:

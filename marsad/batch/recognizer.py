@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from itertools import tee
 from pathlib import Path
 from typing import Any
 
-from marsad.documents import Entity
+from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
+from marsad.facts.facts import Facts, FactTables, read_facts
 from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.decoding import Calibration
 from marsad.modeling.inference import PendingScores, decode_pending, start_scoring
@@ -43,6 +45,10 @@ class Prediction:
             }
             for entity in self.entities
         ]
+
+    def facts(self, tables: FactTables, published: date | None = None) -> Facts:
+        """The values of the entities, and the incidents; ``published`` is the day that relative dates count from."""
+        return read_facts(Document("report", self.text, published=published), self.entities, tables)
 
 
 class Recognizer:

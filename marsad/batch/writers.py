@@ -24,7 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from marsad.batch.readers import Row
+from marsad.batch.recognizer import Prediction
 from marsad.errors import MarsadError
+from marsad.facts.facts import CASUALTY_COLUMNS, FactFiles
 from marsad.files import to_json
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
@@ -44,6 +46,7 @@ _ENTITY_TYPES = {
     "text": pa.string(),
     "score": pa.float64(),
 }
+_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 # Rows of a Parquet row group: enough to compress well, few enough to hold.
 _GROUP_ROWS = 32_768
 _BLOCK = 1 << 20
@@ -55,7 +58,9 @@ class Layout:
 
     ``explode``: a row an entity, beside its report's id; reports without entities then have no row. ``carry``: input
     columns and the names that they bear in the output; None for all, under their own names. ``rename``: other names
-    for the output's own columns. ``types``: the carried columns' types, for Parquet and CSV.
+    for the output's own columns. ``types``: the carried columns' types, for Parquet and CSV. ``facts``: add the value
+    of each entity, read by these tables, and the report's incidents. ``casualties``: explode to a row a casualty number
+    with what it is told with, instead of a row an entity.
     """
 
     format: OutputFormat = "jsonl"
@@ -64,6 +69,19 @@ class Layout:
     carry: Mapping[str, str] | None = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    facts: FactFiles | None = None
+    casualties: bool = False
+
+    def exploded(self) -> dict[str, pa.DataType]:
+        """The columns of a row an entity, or a casualty number, and their types."""
+        if self.casualties:
+            return {name: _ARROW[kind] for name, kind in CASUALTY_COLUMNS.items()}
+        return _ENTITY_TYPES | ({} if self.facts is None else {"value": pa.string()})
+
+    def nested(self) -> dict[str, pa.DataType]:
+        """The columns that hold lists, in a row a report."""
+        entity = pa.struct([(self.own(name), kind) for name, kind in self.exploded().items()])
+        return {"entities": pa.list_(entity)} | ({} if self.facts is None else {"incidents": pa.string()})
 
     def own(self, name: str) -> str:
         """The name that one of the output's own columns bears."""
@@ -77,7 +95,7 @@ class Layout:
 
     def beside(self) -> tuple[str, ...]:
         """The output's own columns."""
-        return tuple(self.own(name) for name in ("id", *(ENTITY_COLUMNS if self.explode else ("entities",))))
+        return tuple(self.own(name) for name in ("id", *(self.exploded() if self.explode else self.nested())))
 
     def check(self) -> None:
         """Raises MarsadError for what can't be written: nested rows in CSV, unknown or doubled names of columns."""
@@ -85,12 +103,12 @@ class Layout:
             raise MarsadError("CSV has no form for a list of entities; add --explode for a row an entity")
         if self.format == "parquet" and self.packed:
             raise MarsadError("Parquet is packed already; leave the ending of the packed file away")
-        known = ("id", *ENTITY_COLUMNS, *(() if self.explode else ("entities",)))
+        known = ("id", *self.exploded(), *(() if self.explode else self.nested()))
         for name in self.rename:
             if name not in known:
                 raise MarsadError(f"--rename {name}: the output has no such column, only {', '.join(known)}")
         names = [*self.beside(), *(self.carried(name) for name in self.carry or self.types)]
-        groups = [names] if self.explode else [names, [self.own(name) for name in ENTITY_COLUMNS]]
+        groups = [names] if self.explode else [names, [self.own(name) for name in self.exploded()]]
         for group in groups:
             for name in group:
                 if group.count(name) > 1:
@@ -103,7 +121,9 @@ class Layout:
         """What decides the output's bytes, for the manifest."""
         carry = None if self.carry is None else dict(self.carry)
         return {"format": self.format, "packed": self.packed, "explode": self.explode, "carry": carry} | {
-            "rename": dict(self.rename)
+            "rename": dict(self.rename),
+            "facts": None if self.facts is None else self.facts.settings(),
+            "casualties": self.casualties,
         }
 
 
@@ -131,12 +151,28 @@ def unwritable(row: Row, layout: Layout) -> str | None:
 # --- a shard -----------------------------------------------------------------------------------------------
 
 
-def encode_rows(rows: Sequence[Row], entities: Sequence[Sequence[Mapping[str, Any]]], layout: Layout) -> bytes:
-    """The reports of one shard with their entities (as ``Prediction.records``), encoded on their own.
+def prediction_records(row: Row, prediction: Prediction, layout: Layout) -> dict[str, list[dict[str, Any]]]:
+    """What an output holds of a report: ``entities``, with facts ``incidents`` too; or casualties as ``entities``."""
+    if layout.facts is None:
+        return {"entities": prediction.records()}
+    facts = prediction.facts(layout.facts.load(), None if row.published is None else date.fromisoformat(row.published))
+    if layout.casualties:
+        return {"entities": facts.casualty_rows()}
+    values = facts.value_records()
+    entities = [record | {"value": value} for record, value in zip(prediction.records(), values, strict=True)]
+    return {"entities": entities, "incidents": facts.incident_records()}
+
+
+def encode_rows(rows: Sequence[Row], predictions: Sequence[Prediction], layout: Layout) -> bytes:
+    """The reports of one shard with what was found in them, encoded on their own.
 
     JSON Lines and CSV as they stand in the output, Parquet as an Arrow stream, from which row groups are made.
     """
-    records = [record for row, found in zip(rows, entities, strict=True) for record in _records(row, found, layout)]
+    records = [
+        record
+        for row, prediction in zip(rows, predictions, strict=True)
+        for record in _records(row, prediction_records(row, prediction, layout), layout)
+    ]
     match layout.format:
         case "jsonl":
             return "".join(_json(record) + "\n" for record in records).encode("utf-8")
@@ -149,18 +185,22 @@ def encode_rows(rows: Sequence[Row], entities: Sequence[Sequence[Mapping[str, An
             return _encode_arrow(records, arrow_schema(layout))
 
 
-def _records(row: Row, entities: Sequence[Mapping[str, Any]], layout: Layout) -> Iterator[dict[str, Any]]:
+def _records(row: Row, lists: Mapping[str, Sequence[Mapping[str, Any]]], layout: Layout) -> Iterator[dict[str, Any]]:
     carried = {layout.carried(name): value for name, value in row.columns.items()}
     if layout.types:  # the same columns in every row, in the same order
         carried = {layout.carried(name): row.columns.get(name) for name in layout.types}
     elif layout.carry is not None:
         carried = {name: row.columns.get(column) for column, name in layout.carry.items()}
-    found = [{layout.own(key): value for key, value in entity.items()} for entity in entities]
+    found = [{layout.own(key): value for key, value in entity.items()} for entity in lists["entities"]]
+    if layout.facts is not None and not layout.casualties and layout.format != "jsonl":
+        value = layout.own("value")
+        found = [entity | {value: None if entity[value] is None else _text(entity[value])} for entity in found]
     if layout.explode:
         for entity in found:
             yield {layout.own("id"): row.id} | entity | carried
     else:
-        yield {layout.own("id"): row.id} | carried | {layout.own("entities"): found}
+        others = {layout.own(name): rows for name, rows in lists.items() if name != "entities"}
+        yield {layout.own("id"): row.id} | carried | {layout.own("entities"): found} | others
 
 
 def _json(record: Mapping[str, Any]) -> str:
@@ -198,10 +238,9 @@ def arrow_schema(layout: Layout) -> pa.Schema:
     """The columns of a Parquet output."""
     own = [(layout.own("id"), pa.string())]
     carried = [(layout.carried(name), kind) for name, kind in layout.types.items()]
-    entity = [(layout.own(name), kind) for name, kind in _ENTITY_TYPES.items()]
     if layout.explode:
-        return pa.schema(own + entity + carried)
-    return pa.schema([*own, *carried, (layout.own("entities"), pa.list_(pa.struct(entity)))])
+        return pa.schema(own + [(layout.own(name), kind) for name, kind in layout.exploded().items()] + carried)
+    return pa.schema([*own, *carried, *((layout.own(name), kind) for name, kind in layout.nested().items())])
 
 
 def _encode_arrow(records: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
@@ -232,7 +271,8 @@ def join_shards(shards: Iterable[Callable[[], BinaryIO]], layout: Layout, file: 
         if layout.format == "csv":
             buffer = io.StringIO(newline="")
             csv.writer(buffer, lineterminator="\n").writerow(arrow_schema(layout).names)
-            out.write(buffer.getvalue().encode("utf-8"))
+            # Spreadsheets take a CSV file for UTF-8 by its byte order mark alone.
+            out.write(buffer.getvalue().encode("utf-8-sig" if layout.casualties else "utf-8"))
         for shard in shards:
             with shard() as payload:
                 while block := payload.read(_BLOCK):

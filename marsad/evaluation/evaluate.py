@@ -13,6 +13,7 @@ from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 from marsad.evaluation.calibration import reliability
 from marsad.evaluation.comparison import Comparison, compare_systems
+from marsad.evaluation.facts import FactScores, score_judged
 from marsad.evaluation.gate import GateResult, apply_gate, load_gate
 from marsad.evaluation.judging import JudgedDocument, judge_documents
 from marsad.evaluation.predictions import read_gold
@@ -39,6 +40,7 @@ from marsad.evaluation.systems import (
     training_history,
 )
 from marsad.evaluation.table import render_table
+from marsad.facts.facts import FactTables
 from marsad.files import fingerprint_files, open_whole, write_report
 from marsad.labels import LabelSet
 from marsad.modeling.tagging import log_problems
@@ -69,6 +71,7 @@ class Evaluation:
     comparison: Comparison | None
     gate: GateResult | None
     history: tuple[Mapping[str, float], ...]
+    facts: FactScores | None = None
 
     @property
     def reports(self) -> int:
@@ -119,6 +122,7 @@ class Evaluation:
             "calibration": self.calibration,
             "comparison": None if self.comparison is None else self.comparison.record(),
             "gate": None if self.gate is None else self.gate.record(),
+            "facts": None if self.facts is None else self.facts.record(),
             "alignment": _alignment_record(self.judged),
             "history": [dict(row) for row in self.history],
             "documents": [_document_record(report) for report in self.judged],
@@ -153,6 +157,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 13,
     runtime: str = "auto",
+    facts: FactTables | None = None,
 ) -> Evaluation:
     """Judge a model folder, or a file of ``predictions`` made elsewhere, on files of annotated reports.
 
@@ -161,7 +166,8 @@ def evaluate(
     ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that the system was trained on, to
     tell seen mentions from unseen ones; a model's own are found where they are unchanged. ``resamples`` of the reports
     give the intervals; ``seed`` is that of all that is random. ``runtime`` is what computes the models, as for
-    ``Recognizer.from_pretrained``: what is scored is what is served.
+    ``Recognizer.from_pretrained``: what is scored is what is served. ``facts``: read the entities' values by these
+    tables, and score them where gold has them.
 
     The entity types are the model's (or the baseline's); for predictions alone those of the gold files.
 
@@ -221,6 +227,7 @@ def evaluate(
         comparison=comparison,
         gate=None if rules is None else apply_gate(rules, strict, comparison),
         history=history,
+        facts=None if facts is None else score_judged(judged, facts),
     )
 
 

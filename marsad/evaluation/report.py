@@ -1,7 +1,7 @@
 """``report.md`` and ``report.html`` from an evaluation's record, and from nothing else.
 
 So a ``report.json`` that lies on disk can be rendered again. Keys that a record may leave out or null: ``baseline``,
-``comparison``, ``gate``, ``calibration``, ``history``.
+``comparison``, ``gate``, ``calibration``, ``history``, ``facts``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def render_markdown(record: _Record) -> str:
     """The evaluation in short, for a pull request (GitHub-flavoured Markdown)."""
     blocks = [_heading(record), _gate_lines(record), _score_table(record), _comparison_block(record)]
     blocks += [_error_table(record), _worst_slices(record), _semeval_table(record), _reliability_line(record)]
-    blocks += [_flip_lists(record), _alignment_lines(record)]
+    blocks += [_fact_table(record), _flip_lists(record), _alignment_lines(record)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -175,6 +175,23 @@ def _semeval_table(record: _Record) -> str:
         )
     head = ["", "precision", "recall", "F1", "correct", "incorrect", "partial", "missing", "spurious"]
     return f"### SemEval-2013 schemes\n\n{_table(head, rows)}"
+
+
+def _fact_table(record: _Record) -> str:
+    """The values read, where they were scored."""
+    facts = record.get("facts")
+    if not facts:
+        return ""
+    lines = [
+        "| value | right | of spans found | accuracy | precision | recall | F1 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for label, parts in facts["by_type"].items():
+        for part, counts in parts.items():
+            ratios = " | ".join(f"{counts[name]:.4f}" for name in ("accuracy", "precision", "recall", "f1"))
+            lines.append(f"| {_markdown(label)} {part} | {counts['right']:,} | {counts['found']:,} | {ratios} |")
+    lines += ["", "Accuracy is that of values whose span is right; precision, recall and F1 ask for span and value."]
+    return "\n".join(lines)
 
 
 def _reliability_line(record: _Record) -> str:
@@ -333,7 +350,15 @@ def render_html(record: _Record) -> str:
 
     The tables and charts are static; the list of reports is drawn by the page's script, a few at a time.
     """
-    record = {"baseline": None, "comparison": None, "gate": None, "calibration": None, "history": None, **record}
+    record = {
+        "baseline": None,
+        "comparison": None,
+        "gate": None,
+        "calibration": None,
+        "history": None,
+        "facts": None,
+        **record,
+    }
     labels = list(record["labels"])
     scores = _score_rows(record)
     comparison, calibration = record["comparison"], record["calibration"]

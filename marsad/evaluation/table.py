@@ -38,6 +38,9 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         f"{errors.type} with another type, {errors.both} with both"
     )
     yield from _slice_lines(evaluation)
+    if evaluation.facts is not None:
+        yield ""
+        yield from evaluation.facts.lines()
     if evaluation.comparison is not None and evaluation.baseline is not None:
         yield ""
         yield from _comparison_lines(evaluation.comparison, evaluation.baseline)

@@ -67,17 +67,21 @@ class CasualtyValue:
 
 
 def read_casualties(
-    document: Document, entities: Sequence[Entity] | None = None, label: str = "CASUALTY"
+    document: Document,
+    entities: Sequence[Entity] | None = None,
+    label: str = "CASUALTY",
+    words: Words | None = None,
 ) -> list[CasualtyValue]:
     """The value of each entity of type ``label``, in the order given; the document's own entities where None.
 
     The entities of other types are needed too: words inside names (``ساحة الشهداء``) say nothing on an outcome.
+    ``words``: those of the text, folded, if the caller has them.
     Never raises, whatever the text and the spans.
     """
     entities = document.entities if entities is None else entities
     if not any(entity.label == label for entity in entities):
         return []
-    report = _Report(document.text, entities, label)
+    report = _Report(document.text, entities, label, fold_words(document.text) if words is None else words)
     by_span = {(span.start, span.end): value for span, value in zip(report.spans, report.values(), strict=True)}
     return [by_span[entity.start, entity.end] for entity in entities if entity.label == label]
 
@@ -314,9 +318,8 @@ class _Span:
 class _Report:
     """The words of one report with what each says, and the values of its spans, found from left to right."""
 
-    def __init__(self, text: str, entities: Sequence[Entity], label: str) -> None:
+    def __init__(self, text: str, entities: Sequence[Entity], label: str, words: Words) -> None:
         self.text = text
-        words = fold_words(text)
         self.words: Sequence[Word] = words.words
         self.texts = words.texts()
         self.spans: list[_Span] = []

@@ -30,6 +30,7 @@ from marsad.facts.date_grammar import Anchor, Report, UnreadableError, read_toke
 from marsad.facts.date_words import date_rules, tokenize
 from marsad.facts.folding import fold_words
 from marsad.facts.intervals import HijriRangeError
+from marsad.text.words import Words, words_in_span
 
 _SENTENCE_END = regex.compile(r"[.!?؟…]+(?=\s|$)|[\n\r\u000b\u000c\u0085\u2028\u2029]")
 _CLAUSE_ENDS = frozenset('،,؛;:()«»"“”')
@@ -79,21 +80,22 @@ class DateValue:
         return {"start": self.start.isoformat(), "end": self.end.isoformat(), "grain": self.grain}
 
 
-def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue]:
+def read_dates(document: Document, entities: Sequence[Entity], words: Words | None = None) -> list[DateValue]:
     """The value of each entity, in the order given; the entities are DATE spans of ``document``.
 
-    They are read in the order of the text, since a date may refer to those before it. Never raises, whatever the text.
+    They are read in the order of the text, since a date may refer to those before it. ``words``: those of the text,
+    folded, if the caller has them. Never raises, whatever the text.
     """
     if not entities:
         return []
-    text = _Text(document.text)
+    text = _Text(document.text, words)
     report = Report(document.published)
     values: list[DateValue] = [DateValue(None, None, why="not_understood")] * len(entities)
     for place in sorted(range(len(entities)), key=lambda i: (entities[i].start, entities[i].end)):
         sentence = text.sentence(entities[place].start)
-        before, words = text.words(entities[place].start, entities[place].end)
+        before, inside = text.words(entities[place].start, entities[place].end)
         try:
-            read = read_tokens(tokenize(words), _anchor(report, sentence, before, words))
+            read = read_tokens(tokenize(inside), _anchor(report, sentence, before, inside))
         except UnreadableError as reason:
             values[place] = DateValue(None, None, why=str(reason))
         except HijriRangeError:
@@ -111,8 +113,9 @@ def read_dates(document: Document, entities: Sequence[Entity]) -> list[DateValue
 class _Text:
     """A report's text, cut into sentences, and folded only around its dates."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, words: Words | None) -> None:
         self.text = text
+        self.folded = words
         self.breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
 
     def sentence(self, offset: int) -> int:
@@ -123,10 +126,19 @@ class _Text:
         """The words before ``start`` in its sentence, nearest first, and those of the span itself."""
         sentence = self.sentence(start)
         first = max(self.breaks[sentence - 1] if sentence else 0, start - _REACH)
-        before = [word.text for word in fold_words(self.text[first:start])]
+        before = self._between(first, start)
         if first == start - _REACH and before:
             del before[0]  # perhaps cut
-        return before[::-1], [word.text for word in fold_words(self.text[start:end])]
+        return before[::-1], self._between(start, end)
+
+    def _between(self, start: int, end: int) -> list[str]:
+        """The words of ``[start, end)``; read anew where it cuts one of the report's in two."""
+        if self.folded is not None:
+            words = self.folded.words
+            first, last = words_in_span(words, start, end)
+            if first == last or (words[first].start >= start and words[last - 1].end <= end):
+                return [word.text for word in words[first:last]]
+        return [word.text for word in fold_words(self.text[start:end])]
 
 
 def _joined(word: str) -> tuple[str, ...]:

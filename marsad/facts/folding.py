@@ -10,12 +10,16 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+import regex
 import yaml
 
 from marsad.text.normalization import TextConfig, normalize_text
 from marsad.text.words import Word, Words, split_words
 
-_FOLDED = TextConfig(alef_hamza=True, ya_kaf=True)
+_CLEAN = TextConfig()
+# What folding does on top of cleaning is one letter for one.
+_LETTERS = str.maketrans("أإآٱؤئیېےىکڪة", "ااااويييييككه")
+_PLAIN = regex.compile(r"[\u0621-\u063A\u0641-\u064A]+(?: [\u0621-\u063A\u0641-\u064A]+)*")
 # Longest first: with the article after one-letter words, then those words alone.
 _PROCLITICS = (
     "وبال",
@@ -41,19 +45,24 @@ _SUFFIXES = ("هما", "هم", "هن", "ها", "نا", "كم", "ه")
 
 def fold(text: str) -> str:
     """``text`` as the rule tables spell it."""
-    return normalize_text(text, _FOLDED).text.replace("ة", "ه")
+    clean = text if _PLAIN.fullmatch(text) else normalize_text(text, _CLEAN).text
+    return clean.translate(_LETTERS)
+
+
+def clean_words(text: str) -> Words:
+    """The words of ``text`` without tatweel, diacritics and so on, but with their own letters."""
+    return split_words(text, _CLEAN)
 
 
 def fold_words(text: str) -> Words:
     """The words of ``text``, folded; spans lead back to the original."""
-    words = split_words(text, _FOLDED)
-    return Words(
-        tuple(
-            Word(word.text.replace("ة", "ه"), word.start, word.end) if "ة" in word.text else word
-            for word in words.words
-        ),
-        words.paragraphs,
-    )
+    return fold_clean_words(clean_words(text))
+
+
+def fold_clean_words(words: Words) -> Words:
+    """As :func:`fold_words`, of words that :func:`clean_words` gave. Each keeps its length."""
+    folded = (Word(word.text.translate(_LETTERS), word.start, word.end) for word in words.words)
+    return Words(tuple(folded), words.paragraphs)
 
 
 def bare_forms(word: str) -> list[str]:

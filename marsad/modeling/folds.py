@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -26,6 +25,7 @@ from marsad.files import to_json, write_json
 from marsad.modeling.artifacts import load_tagger
 from marsad.modeling.decoding import FloatArray
 from marsad.modeling.inference import score_words
+from marsad.modeling.runtimes import load_runtime
 from marsad.modeling.training import train
 from marsad.text.words import Words, split_words
 
@@ -138,10 +138,10 @@ def _score_fold(
     model = folder / f"fold-{fold + 1}-model"
     result = train(config.model_copy(update={"data": data, "name": "fold", "output": model}), resume=True)
     tagger = load_tagger(result.folder)
-    tagger.network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    runtime = load_runtime(result.folder, tagger, "torch")
     temperature = tagger.calibration.temperature
     tags = len(config.label_set.tags)  # a report without a word has scores of no shape
-    scores = [one.reshape(-1, tags) / np.float32(temperature) for one in score_words(tagger, held)]
+    scores = [one.reshape(-1, tags) / np.float32(temperature) for one in score_words(runtime, tagger.encoder, held)]
     shutil.rmtree(model)
     for path in paths.values():
         path.unlink()
