@@ -8,8 +8,9 @@ FROM python:3.11-slim
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE predict.py ./
 COPY marsad marsad
-# PyTorch's own index has wheels without CUDA, a tenth of the size.
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt '.[onnx]' \
+# --build-arg PIP_EXTRA_INDEX_URL=… with PyTorch's index of CPU wheels leaves CUDA away, most of the image's size.
+ARG PIP_EXTRA_INDEX_URL
+RUN pip install --no-cache-dir -c constraints.txt '.[onnx]' \
     && useradd --create-home --uid 10001 marsad
 
 ENV HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1

@@ -354,14 +354,15 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 
 def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{value}: expected a number from 1")
-    return number
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r}, expected a number from 1")
+    return int(value)
 
 
 def _share(value: str) -> tuple[int, int]:
     index, _, count = value.partition("/")
+    if not index.isdecimal() or not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"{value!r}, expected two numbers such as 3/16")
     return int(index), int(count)
 
 

@@ -285,6 +285,15 @@ class WorkFolder:
             file.seek(header.parts[part])
             return io.BytesIO(file.read(header.parts[part + 1] - header.parts[part]))
 
+    def strange(self) -> Path | None:
+        """Something in the folder that no job has put there, and that must not be cleared away with it."""
+        own = {_LOCK, self.manifest.name, "whole", "rejects"}
+        for path in self.folder.iterdir():
+            partial_file = path.name.startswith(".") and path.name.endswith(".partial")
+            if path.name not in own and not partial_file and not (len(path.name) == 6 and path.name.isdigit()):
+                return path
+        return None
+
     def remove(self) -> None:
         """Clear the folder away; the manifest first, for without it the rest is rubbish and is taken for that."""
         with suppress(FileNotFoundError):
@@ -328,6 +337,9 @@ def run_job(job: Job) -> Summary:
     """
     if job.shard_of is not None and not 1 <= job.shard_of[0] <= job.shard_of[1]:
         raise MarsadError(f"--shard-of {job.shard_of[0]}/{job.shard_of[1]}: expected i/n with 1 <= i <= n")
+    delimiter = job.reading.delimiter
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise MarsadError(f"--delimiter {delimiter!r}: expected one character, no quotation mark or line break")
     sources = tuple(list_sources(job.inputs, job.reading))
     _check_output(job, sources)
     if job.layout.format != "jsonl":
@@ -337,12 +349,14 @@ def run_job(job: Job) -> Summary:
         job.layout.facts.load()
     recognizer = job.load()
     run = _Run(replace(job, runtime=recognizer.runtime), sources, recognizer)
-    if is_stream(job.output):
-        return run.stream()
     folder = Path(job.work if job.work is not None else f"{job.output}.partial")
     try:
+        if is_stream(job.output):
+            return run.stream()
         with _locked(folder, shared=job.shard_of is not None):
             return run.to_file(WorkFolder(folder))
+    except BrokenPipeError:  # the reader of a stream has seen enough
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise MarsadError(
@@ -427,6 +441,9 @@ class _Run:
     # -- to a file
 
     def to_file(self, work: WorkFolder) -> Summary:
+        strange = work.strange()
+        if strange is not None:
+            raise MarsadError(f"{strange}: is nothing of a job's; {work.folder} has to be a folder of its own")
         self._open_work(work)
         done = work.headers()
         self.resumed = len(done)

@@ -246,6 +246,21 @@ def test_tasks_of_an_array_share_the_work(job: Job, tmp_path: Path, unbroken: di
         run_job(replace(array, shard_of=(1, 3), resume=False))
 
 
+def test_a_folder_of_work_with_other_things_in_it_is_left_alone(job: Job, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.doc").write_text("years of work")
+    for resume in (True, False):
+        with pytest.raises(MarsadError, match=r"thesis\.doc: is nothing of a job's"):
+            run_job(at(job, tmp_path, work=str(tmp_path / "mine"), resume=resume))
+    assert (tmp_path / "mine" / "thesis.doc").read_text() == "years of work"
+
+
+def test_a_delimiter_is_one_character(job: Job, tmp_path: Path):
+    for wrong in ("", ";;", '"'):
+        with pytest.raises(MarsadError, match="--delimiter"):
+            run_job(at(job, tmp_path, reading=Reading(delimiter=wrong)))
+
+
 def test_too_many_rejects_stop_the_job_and_more_can_be_allowed(job: Job, tmp_path: Path, unbroken: dict[str, bytes]):
     strict = at(job, tmp_path, max_rejects=4)
     with pytest.raises(MarsadError, match=r"in\.jsonl:37 .*text is int.*\(5 rejected, --max-rejects is 4\)"):
