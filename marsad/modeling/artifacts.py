@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
-from transformers import PreTrainedModel
 
 from marsad import __version__
 from marsad.config import Config
@@ -26,6 +25,9 @@ from marsad.modeling.decoding import UNCALIBRATED, Calibration
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
 from marsad.text.normalization import TextConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FORMAT = 2
 # Models of format 1 have no calibration: temperature 1, no thresholds.

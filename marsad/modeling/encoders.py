@@ -7,23 +7,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError
-from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError
-from marsad.modeling.embedded import embedded_encoder
 from marsad.modeling.encoding import WordEncoder
+
+# The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 # First parts that are folders by habit: a missing one is a mistyped path, not somebody's account.
@@ -49,6 +45,8 @@ def find_encoder(name: str) -> EncoderSource:
     Raises MarsadError when the folder does not exist or is no encoder.
     """
     if name == "embedded":
+        from marsad.modeling.embedded import embedded_encoder
+
         return EncoderSource(str(embedded_encoder()), hub=False)
     path = Path(name).expanduser()
     if path.is_dir():
@@ -90,6 +88,9 @@ def load_network(
     Raises MarsadError when the encoder can't be loaded, some of its weights are missing, or it has fewer positions
     than ``model.max_tokens``.
     """
+    import torch
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
     try:
         settings = AutoConfig.from_pretrained(source.location, local_files_only=not source.hub)
     except (OSError, ValueError) as error:
@@ -138,6 +139,9 @@ def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Seq
 
     Raises MarsadError where the network's last layer is no linear one with an output per tag.
     """
+    import torch
+    from torch import nn
+
     name, head = next(
         ((name, part) for name, part in reversed([*network.named_modules()]) if isinstance(part, nn.Linear)), ("", None)
     )

@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
 from marsad.errors import MarsadError
 from marsad.files import fingerprint_files
 from marsad.modeling.artifacts import ModelFiles, Tagger, load_network_of, read_onnx_record
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,9 @@ def _onnx_problem(folder: Path, tagger: Tagger) -> str | None:
         return f"{files.onnx.name} was not adopted: strict dev F1 falls by {record.drop:.4f}"
     if record.model != tagger.fingerprint:
         return f"{files.onnx.name} was made of another model{again}"
-    if find_spec("onnxruntime") is None:
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
         return "the package onnxruntime is not installed; pip install 'marsad[onnx]'"
     if record.onnx_sha256 != fingerprint_files([files.onnx]):
         return f"{files.onnx.name} was edited or damaged{again}"

@@ -147,8 +147,9 @@ def test_a_file_that_does_not_belong_is_not_run(
 
 
 def test_int8_that_costs_too_much_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
-    # A large constant into the second feed-forward matrix, whose part of the result the bias takes back: in fp32 nothing
-    # changes, in int8 the rounding of that column alone is larger than all the rest.
+    # A large constant into the second feed-forward matrix, whose part of the result the bias takes back: in fp32
+    # nothing
+    # changes, while in int8 the rounding of that column alone is larger than all the rest.
     weights = load_file(folder / "model.safetensors")
     for name in [name for name in weights if name.endswith("intermediate.dense.bias")]:
         output = name.removesuffix("intermediate.dense.bias") + "output.dense"
@@ -193,11 +194,8 @@ def test_dev_must_be_what_it_was(exported: Path, tiny_config: Path, tmp_path: Pa
 
 def test_without_onnxruntime_torch_runs(exported: Path):
     code = (
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] == 'onnxruntime': raise ModuleNotFoundError(name=name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
+        "import sys, transformers\n"
+        "sys.modules['onnxruntime'] = None  # import fails\n"
         "from marsad import MarsadError, Recognizer\n"
         f"assert Recognizer.from_pretrained({str(exported)!r}, device='cpu').runtime == 'torch'\n"
         "try:\n"
@@ -209,4 +207,4 @@ def test_without_onnxruntime_torch_runs(exported: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "pip install 'marsad[onnx]'" in done.stderr or "onnxruntime" in done.stderr
+    assert "is run by PyTorch, more slowly: the package onnxruntime is not installed" in done.stderr
