@@ -184,7 +184,9 @@ def load_network_of(folder: Path) -> PreTrainedModel:
     """The trained network of a model folder, in fp32. Raises MarsadError when it is missing or damaged."""
     config = read_saved_config(folder)
     source = EncoderSource(str(folder), hub=False)
-    return load_network(source, config.model, config.label_set.tags, trained=True).eval()
+    network = load_network(source, config.model, config.label_set.tags, trained=True)
+    network.eval()
+    return network
 
 
 def read_checked(folder: Path) -> tuple[Manifest, Config]:

@@ -148,8 +148,7 @@ def test_a_file_that_does_not_belong_is_not_run(
 
 def test_int8_that_costs_too_much_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
     # A large constant into the second feed-forward matrix, whose part of the result the bias takes back: in fp32
-    # nothing
-    # changes, while in int8 the rounding of that column alone is larger than all the rest.
+    # nothing changes, while in int8 the rounding of that column alone is larger than all the rest.
     weights = load_file(folder / "model.safetensors")
     for name in [name for name in weights if name.endswith("intermediate.dense.bias")]:
         output = name.removesuffix("intermediate.dense.bias") + "output.dense"
