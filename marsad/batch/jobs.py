@@ -360,7 +360,7 @@ def run_job(job: Job) -> Summary:
     except OSError as error:
         reason = error.strerror or str(error)
         raise MarsadError(
-            f"{error.filename or job.output}: can't be written ({reason}); once it can, the same command goes on"
+            f"{job.work or job.output}: can't be written ({reason}); once it can, the same command goes on"
         ) from None
 
 

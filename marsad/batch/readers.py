@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
@@ -707,21 +708,24 @@ class SeenIds:
     million; such a report would be found among the rejects.
     """
 
-    _RECENT = 1 << 16
+    _RECENT = 1 << 14
+    _BUCKETS = 16  # by the hash's first bits, so that putting ids in order copies little at a time
 
     def __init__(self) -> None:
         self._recent: dict[int, int] = {}
-        self._hashes = np.empty(0, dtype=np.uint64)
-        self._places = np.empty(0, dtype=np.uint64)
+        nothing = np.empty(0, dtype=np.uint64)
+        self._hashes = [nothing] * self._BUCKETS
+        self._places = [nothing] * self._BUCKETS
 
     def add(self, name: str, file: int, line: int) -> tuple[int, int] | None:
         """File and line where the id stood before; None where it is new."""
         key = xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
         found = self._recent.get(key)
-        if found is None and len(self._hashes):
-            at = int(np.searchsorted(self._hashes, np.uint64(key)))
-            if at < len(self._hashes) and int(self._hashes[at]) == key:
-                found = int(self._places[at])
+        if found is None:
+            hashes = self._hashes[key >> 60]
+            at = int(np.searchsorted(hashes, np.uint64(key)))
+            if at < len(hashes) and int(hashes[at]) == key:
+                found = int(self._places[key >> 60][at])
         if found is not None:
             return found >> 40, found & ((1 << 40) - 1)
         self._recent[key] = file << 40 | line
@@ -732,7 +736,10 @@ class SeenIds:
     def _settle(self) -> None:
         hashes, places = (np.fromiter(one, dtype=np.uint64) for one in (self._recent, self._recent.values()))
         order = np.argsort(hashes)
-        at = np.searchsorted(self._hashes, hashes[order])
-        self._hashes = np.insert(self._hashes, at, hashes[order])
-        self._places = np.insert(self._places, at, places[order])
+        hashes, places = hashes[order], places[order]
+        bounds = [*np.searchsorted(hashes >> np.uint64(60), np.arange(self._BUCKETS, dtype=np.uint64)), len(hashes)]
+        for bucket, (start, end) in enumerate(pairwise(bounds)):
+            at = np.searchsorted(self._hashes[bucket], hashes[start:end])
+            self._hashes[bucket] = np.insert(self._hashes[bucket], at, hashes[start:end])
+            self._places[bucket] = np.insert(self._places[bucket], at, places[start:end])
         self._recent = {}
