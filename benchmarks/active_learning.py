@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--diversity", type=float, default=DIVERSITY)
     parser.add_argument("--resamples", type=int, default=1000)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.ERROR)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     check_settings(None, options.step, options.diversity)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -207,12 +207,11 @@ def rank_suspects(held: Sequence[HeldOut], labels: LabelSet, seed: int = 13) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
-    """A report's annotation and what the network finds in it, as spans of words."""
+    """A report's annotation and what the network finds in it, with its probability, as spans of words."""
 
     held: HeldOut
-    given: tuple[WordSpan, ...]
-    found: tuple[WordSpan, ...]
-    probabilities: dict[WordSpan, float]
+    given: dict[WordSpan, Entity]
+    found: dict[WordSpan, float]
     log_probs: NDArray[np.float64]
 
     @property
@@ -244,15 +243,16 @@ class _Stretch:
 
 def _read(held: HeldOut, labels: LabelSet) -> _Reading:
     found, probabilities = decode_spans(held.scores, held.words.paragraphs, labels)
-    given = align_entities(held.document, held.words).spans
-    by_span = dict(zip(found, probabilities, strict=True))
-    return _Reading(held, given, tuple(found), by_span, log_softmax(held.scores))
+    alignment = align_entities(held.document, held.words)
+    given = dict(zip(alignment.spans, alignment.entities, strict=True))
+    return _Reading(held, given, dict(zip(found, probabilities, strict=True)), log_softmax(held.scores))
 
 
 def _differences(
-    given: Sequence[WordSpan], found: Sequence[WordSpan]
+    given: Iterable[WordSpan], found: Iterable[WordSpan]
 ) -> Iterator[tuple[int, int, tuple[WordSpan, ...], tuple[WordSpan, ...]]]:
     """The stretches of words in which the two differ: spans that overlap go together, equal ones are left out."""
+    given, found = list(given), list(found)
     equal = set(given) & set(found)
     spans = sorted(
         ((span.first, span.last, side, span) for side, some in enumerate((given, found)) for span in some),
@@ -289,8 +289,8 @@ def _planted_stretches(readings: Sequence[_Reading], labels: LabelSet, seed: int
 def _suspect(stretch: _Stretch, score: float) -> Suspect:
     document, words = stretch.reading.held.document, stretch.reading.words
     start, end = words.words[stretch.first].start, words.words[stretch.last - 1].end
-    probabilities = [stretch.reading.probabilities[span] for span in stretch.suggested]
-    given = tuple(word_spans_to_entities(stretch.given, [None] * len(stretch.given), words))
+    probabilities = [stretch.reading.found[span] for span in stretch.suggested]
+    given = tuple(stretch.reading.given[span] for span in stretch.given)
     suggested = tuple(word_spans_to_entities(stretch.suggested, probabilities, words))
     return Suspect(
         document.id, stretch.kind, start, end, given, suggested, score, text_around(document.text, start, end)
@@ -347,7 +347,7 @@ def _features(stretch: _Stretch, surfaces: _Surfaces, labels: LabelSet) -> list[
     local = [WordSpan(span.first - start, span.last - start, span.label) for span in stretch.given]
     posteriors = span_posteriors(reading.log_probs[start:end], local, labels) if local else [float(np.exp(given.sum()))]
     given_log = np.log(max(min(posteriors), 1e-9))
-    found = min([reading.probabilities[span] for span in stretch.suggested], default=float(np.exp(best.sum())))
+    found = min([reading.found[span] for span in stretch.suggested], default=float(np.exp(best.sum())))
     values = [differ.mean(), differ.max(), differ.min(), np.log1p(ratio.sum()), -given.min(), given_log]
     values += [np.log(max(found, 1e-6)), -np.log(1 - found + 1e-3)]
     for spans in (stretch.given, stretch.suggested):
