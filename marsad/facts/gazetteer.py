@@ -33,7 +33,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     "population": ("population",),
 }
 _DEEPEST = 6
-_NOT_LETTERS = regex.compile(r"[^\p{L}\p{N}]+")
+_NOT_LETTERS = regex.compile(r"[^\p{L}\p{N}]+|\u0640")
 _SEPARATORS = regex.compile("[|;,،]")
 
 

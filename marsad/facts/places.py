@@ -25,6 +25,8 @@ _FITS, _MISFITS, _OTHER_ARTICLE = 4.0, 0.5, 0.5
 # The weight of a place of that name that the gazetteer does not have, and the least share of the evidence to decide.
 _UNKNOWN, _LEAST_SCORE = 0.3, 0.5
 _CANDIDATES = 5
+# Names of fewer letters are looked up with the article, or without, as they stand.
+_SHORTEST = 4
 # Rows this near, in degrees, are taken for one place; so are those of which one lies in the other.
 _NEAR = 0.15
 # The most characters between two mentions that stand beside each other.
@@ -211,7 +213,7 @@ def _mention(
 ) -> _Mention:
     key = place_key("".join(name.folded))
     rows = tuple((row, 1.0) for row in gazetteer.find(key))
-    if not rows and len(key) > 4:
+    if not rows and len(key) >= _SHORTEST:
         other = key[2:] if key.startswith("ال") else "ال" + key
         rows = tuple((row, _OTHER_ARTICLE) for row in gazetteer.find(other))
     return _Mention(said, shown if relation == "in" else kind, relation, _fitting(rows, kind, gazetteer), key, further)
