@@ -117,7 +117,7 @@ def test_a_table_of_the_user(tmp_path: Path):
 def test_mistakes_in_a_table_are_one_line(old: str, new: str, message: str, tmp_path: Path):
     path = tmp_path / "actors.yaml"
     path.write_text(TABLE.replace(old, new), encoding="utf-8")
-    with pytest.raises(MarsadError, match="^[^\n]*$") as error:
+    with pytest.raises(MarsadError, match=r"^[^\n]*$") as error:
         load_actors(path)
     assert str(error.value).startswith(str(path))
     assert message in str(error.value)
