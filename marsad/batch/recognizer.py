@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import tee
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 from marsad.facts.facts import Facts, FactTables, read_facts
+from marsad.facts.folding import CLEAN
 from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.decoding import Calibration
 from marsad.modeling.inference import PendingScores, decode_pending, start_scoring
@@ -32,6 +33,8 @@ class Prediction:
 
     text: str
     entities: tuple[Entity, ...]
+    words: Words | None = field(default=None, repr=False, compare=False)
+    """The words of the text as facts are read of them, where the model reads them so too."""
 
     def records(self) -> list[dict[str, Any]]:
         """The entities as plain dictionaries: start, end, label, text, score (a probability)."""
@@ -48,7 +51,7 @@ class Prediction:
 
     def facts(self, tables: FactTables, published: date | None = None) -> Facts:
         """The values of the entities, and the incidents; ``published`` is the day that relative dates count from."""
-        return read_facts(Document("report", self.text, published=published), self.entities, tables)
+        return read_facts(Document("report", self.text, published=published), self.entities, tables, self.words)
 
 
 class Recognizer:
@@ -127,10 +130,10 @@ class Recognizer:
 
     def _stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
         # Split one at a time, as they are taken: a chunk is counted by the characters of its texts.
-        kept, read = tee(texts)
-        documents = (split_words(text, self._tagger.text) for text in read)
-        for text, entities in zip(kept, self.stream_words(documents), strict=True):
-            yield Prediction(text, entities)
+        kept, read = tee((text, split_words(text, self._tagger.text)) for text in texts)
+        shared = self._tagger.text == CLEAN
+        for (text, words), entities in zip(kept, self.stream_words(words for _, words in read), strict=True):
+            yield Prediction(text, entities, words if shared else None)
 
     def stream_words(self, documents: Iterable[Words]) -> Iterator[tuple[Entity, ...]]:
         """As :meth:`stream`, for texts that the caller has split into words himself, under :attr:`text_config`."""

@@ -79,6 +79,7 @@ class ActorTable:
     """The actors by their folded names, as tuples of words; see :func:`load_actors`."""
 
     actors: tuple[Actor, ...]
+    sides: Mapping[str, str]
     by_name: Mapping[tuple[str, ...], tuple[int, ...]]
     by_short: Mapping[tuple[str, ...], tuple[int, ...]]
     by_adjective: Mapping[str, tuple[int, ...]]
@@ -180,7 +181,7 @@ def _build_table(content: Any, path: str) -> ActorTable:
     heads = frozenset(_name_words(word)[0] for word in file.heads)
     forces = frozenset(_name_words(word)[0] for word in file.forces)
     epithets = frozenset(_name_words(word)[0] for word in file.epithets)
-    return ActorTable(file.actors, by_name, by_short, by_adjective, heads, forces, epithets, begins)
+    return ActorTable(file.actors, file.sides, by_name, by_short, by_adjective, heads, forces, epithets, begins)
 
 
 def _name_words(text: str) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from marsad.documents import Document, Entity
 from marsad.facts.actors import ActorTable, ActorValue, load_actors, read_actors
 from marsad.facts.casualties import CasualtyValue, read_casualties
 from marsad.facts.dates import DateValue, read_dates
+from marsad.facts.folding import fold_clean_words
 from marsad.facts.gazetteer import Gazetteer, load_gazetteer
 from marsad.facts.incidents import Incident, Link, Value, incident_record, read_incidents
 from marsad.facts.names import ReportWords
 from marsad.facts.places import PlaceValue, read_places
 from marsad.files import fingerprint_files
+from marsad.text.words import Words
 
 VALUE_LABELS = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
 """The entity types that have values; others are passed over."""
@@ -170,17 +172,18 @@ class Facts:
         return row | {f"{prefix}_role": link.role} | self._link(prefix, link)
 
 
-def read_facts(document: Document, entities: Sequence[Entity], tables: FactTables) -> Facts:
+def read_facts(document: Document, entities: Sequence[Entity], tables: FactTables, clean: Words | None = None) -> Facts:
     """The value of every entity of a report, and its incidents.
 
     ``entities``: what a model found in ``document``, or its own. Relative dates need ``document.published``. What can't
-    be known is None, and the value's ``why`` says the reason; never raises, whatever the text.
+    be known is None, and the value's ``why`` says the reason; never raises, whatever the text. ``clean``: the words of
+    the text, split under :data:`~marsad.facts.folding.CLEAN`, if the caller has them.
     """
     entities = tuple(entities)
     values: list[Value | None] = [None] * len(entities)
     if any(entity.label in VALUE_LABELS for entity in entities):
         # Folding is half of the work: the words are read once for all.
-        words = ReportWords.of(document.text)
+        words = ReportWords.of(document.text) if clean is None else ReportWords(clean, fold_clean_words(clean))
 
         def put(label: str, found: Sequence[Value]) -> None:
             for i, value in zip(places[label], found, strict=True):

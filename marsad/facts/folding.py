@@ -16,7 +16,8 @@ import yaml
 from marsad.text.normalization import TextConfig, normalize_text
 from marsad.text.words import Word, Words, split_words
 
-_CLEAN = TextConfig()
+CLEAN = TextConfig()
+"""How the words of a report are read before they are folded."""
 # What folding does on top of cleaning is one letter for one.
 _LETTERS = str.maketrans("أإآٱؤئیېےىکڪة", "ااااويييييككه")
 _PLAIN = regex.compile(r"[\u0621-\u063A\u0641-\u064A]+(?: [\u0621-\u063A\u0641-\u064A]+)*")
@@ -45,13 +46,13 @@ _SUFFIXES = ("هما", "هم", "هن", "ها", "نا", "كم", "ه")
 
 def fold(text: str) -> str:
     """``text`` as the rule tables spell it."""
-    clean = text if _PLAIN.fullmatch(text) else normalize_text(text, _CLEAN).text
+    clean = text if _PLAIN.fullmatch(text) else normalize_text(text, CLEAN).text
     return clean.translate(_LETTERS)
 
 
 def clean_words(text: str) -> Words:
     """The words of ``text`` without tatweel, diacritics and so on, but with their own letters."""
-    return split_words(text, _CLEAN)
+    return split_words(text, CLEAN)
 
 
 def fold_words(text: str) -> Words:

@@ -33,7 +33,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     "population": ("population",),
 }
 _DEEPEST = 6
-_NOT_LETTERS = regex.compile(r"[^\p{L}\p{N}]+")
+_NOT_LETTERS = regex.compile(r"[^\p{L}\p{N}]+|\u0640")
 _SEPARATORS = regex.compile("[|;,،]")
 
 
@@ -88,6 +88,7 @@ class Gazetteer:
         self._by_key: dict[str, tuple[int, ...]] = {}
         self._by_id: dict[str, int] = {}
         self._ancestors: dict[int, tuple[int, ...]] = {}
+        self._around: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -119,6 +120,14 @@ class Gazetteer:
                 chain.append(above)
                 above = self._parent(above)
             found = self._ancestors[row] = tuple(chain)
+        return found
+
+    def around(self, row: int) -> frozenset[str]:
+        """The keys of the names of what a row lies in, but for its country."""
+        found = self._around.get(row)
+        if found is None:
+            named = (self.names[one] for one in self.ancestors(row) if self.levels[one] != "country")
+            found = self._around[row] = frozenset(map(place_key, (*named, self.parents[row]))) - {""}
         return found
 
     def _parent(self, row: int) -> int | None:

@@ -40,7 +40,8 @@ def build_rows(cities: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         code = city["countrycode"]
         if code not in _COUNTRIES and (city["population"] < _LARGE or code not in regions["countries"]):
             continue
-        names = _names(city["name"], city["alternatenames"])
+        further = regions["towns"].get(city["geonameid"], [])
+        names = list(dict.fromkeys([*further, *_names(city["name"], city["alternatenames"])]))
         if names:
             area = f"{code}.{city['admin1code']}"
             known = city["admin1code"] in regions["governorates"].get(code, {})

@@ -167,6 +167,8 @@ class _Links:
         between = self.text[self.entities[i].end : self.entities[j].start]
         if not between or len(between) > _COUNTED or _COMMA.search(between) or self.near(i, j) != "clause":
             return False
+        if any(self.entities[i].end <= one.start < self.entities[j].start for one in self.entities):
+            return False
         return bool(_OF.search(between)) or (len(between.split()) <= 1 and self.text[self.entities[j].start] == "ل")
 
     def place(self, i: int) -> Link | None:

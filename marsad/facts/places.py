@@ -25,6 +25,10 @@ _FITS, _MISFITS, _OTHER_ARTICLE = 4.0, 0.5, 0.5
 # The weight of a place of that name that the gazetteer does not have, and the least share of the evidence to decide.
 _UNKNOWN, _LEAST_SCORE = 0.3, 0.5
 _CANDIDATES = 5
+# Of a name that many places bear, so many are compared with one another.
+_COMPARED = 16
+# Names of fewer letters are looked up with the article, or without, as they stand.
+_SHORTEST = 4
 # Rows this near, in degrees, are taken for one place; so are those of which one lies in the other.
 _NEAR = 0.15
 # The most characters between two mentions that stand beside each other.
@@ -211,7 +215,7 @@ def _mention(
 ) -> _Mention:
     key = place_key("".join(name.folded))
     rows = tuple((row, 1.0) for row in gazetteer.find(key))
-    if not rows and len(key) > 4:
+    if not rows and len(key) >= _SHORTEST:
         other = key[2:] if key.startswith("ال") else "ال" + key
         rows = tuple((row, _OTHER_ARTICLE) for row in gazetteer.find(other))
     return _Mention(said, shown if relation == "in" else kind, relation, _fitting(rows, kind, gazetteer), key, further)
@@ -269,12 +273,13 @@ def _choose(
         why = "not_in_gazetteer" if mention.key else "no_name"
         return PlaceValue(mention.name, mention.kind, why=why)
     weights: dict[int, float] = {}
+    around, others = around - {mention.key}, keys - {mention.key}
     for row, fit in mention.rows:
-        above = _above(row, gazetteer) - {mention.key}
+        above = gazetteer.around(row)
         weight = fit * (0.2 + countries[gazetteer.countries[row]]) * _size(row, gazetteer)
-        if above & around:
+        if not above.isdisjoint(around):
             weight *= _BESIDE
-        elif above & keys:
+        elif not above.isdisjoint(others):
             weight *= _ELSEWHERE
         weights[row] = weight
     groups = _same_places(weights, gazetteer)
@@ -292,12 +297,6 @@ def _choose(
     return PlaceValue(mention.name, mention.kind, best.place, mention.relation, best.score, shown)
 
 
-def _above(row: int, gazetteer: Gazetteer) -> set[str]:
-    """The keys of what a row lies in, but for its country."""
-    named = (gazetteer.names[one] for one in gazetteer.ancestors(row) if gazetteer.levels[one] != "country")
-    return {place_key(name) for name in (*named, gazetteer.parents[row])} - {""}
-
-
 def _size(row: int, gazetteer: Gazetteer) -> float:
     """Large places are named more often: 1 for a village, 8 for a country."""
     people = gazetteer.populations[row]
@@ -308,7 +307,7 @@ def _size(row: int, gazetteer: Gazetteer) -> float:
 def _same_places(weights: Mapping[int, float], gazetteer: Gazetteer) -> list[list[int]]:
     """The rows, the weightiest first, gathered where they are the same place at several levels or in several files."""
     groups: list[list[int]] = []
-    for row in sorted(weights, key=lambda row: (-weights[row], row)):
+    for row in sorted(weights, key=lambda row: (-weights[row], row))[:_COMPARED]:
         group = next((group for group in groups if any(_same(row, other, gazetteer) for other in group)), None)
         if group is None:
             groups.append([row])
@@ -325,7 +324,7 @@ def _same(one: int, other: int, gazetteer: Gazetteer) -> bool:
     if "governorate" in (gazetteer.levels[one], gazetteer.levels[other]) and gazetteer.countries[one]:
         # Named after its capital, wherever that lies.
         return gazetteer.countries[one] == gazetteer.countries[other]
-    if gazetteer.files[one] != gazetteer.files[other] and _above(one, gazetteer) & _above(other, gazetteer):
+    if gazetteer.files[one] != gazetteer.files[other] and gazetteer.around(one) & gazetteer.around(other):
         return True  # two files tell of one place, whatever coordinates they give
     first, second = (gazetteer.lats[one], gazetteer.lons[one]), (gazetteer.lats[other], gazetteer.lons[other])
     if first[0] is None or first[1] is None or second[0] is None or second[1] is None:
