@@ -81,9 +81,12 @@ class Recognizer:
 
         Raises MarsadError when the folder holds no trained model, or not what was asked for; no hub is ever tried.
         """
-        tagger = load_tagger(path)
-        loaded = load_runtime(Path(path), tagger, runtime, device, threads)
-        return cls(tagger, loaded, _Origin(Path(path).resolve(), device, loaded.name, threads))
+        folder = Path(path)
+        if folder.is_symlink():  # `models/current`, which a promotion may point elsewhere while it is being loaded
+            folder = folder.resolve()
+        tagger = load_tagger(folder)
+        loaded = load_runtime(folder, tagger, runtime, device, threads)
+        return cls(tagger, loaded, _Origin(folder.resolve(), device, loaded.name, threads))
 
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[_Origin, str]]:
         return _load_again, (self._origin, self.fingerprint)
