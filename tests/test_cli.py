@@ -328,7 +328,7 @@ def test_outputs_that_cannot_be_written(run: Run, folder: Path, tiny_model: Path
         [],
         ["fly"],
         ["train"],
-        ["predict", "model", "in.jsonl"],
+        ["predict", "model"],
         ["train", "config.yaml", "--epochs", "3"],
         ["evaluate", "model", "test.jsonl", "training.epochs=3", "--fast"],
     ],
@@ -384,7 +384,12 @@ def test_evaluate_reports_what_it_prints(run: Run, folder: Path, tiny_model: Pat
     assert report["data"]["reports"] == len(reports) == 24
     assert strict["overall"]["support"] == sum(len(one["entities"]) for one in reports)
     fingerprint = json.loads((tiny_model / "marsad.json").read_text(encoding="utf-8"))["fingerprint"]
-    assert report["system"] == {"kind": "model", "path": str(tiny_model), "fingerprint": fingerprint}
+    assert report["system"] == {
+        "kind": "model",
+        "path": str(tiny_model),
+        "fingerprint": fingerprint,
+        "runtime": "torch",
+    }
     assert not any(report["alignment"].values())
     assert len(report["documents"]) == 24
     assert [row["epoch"] for row in report["history"]] == [1, 2, 3, 4]

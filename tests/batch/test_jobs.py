@@ -451,7 +451,13 @@ def test_an_interrupted_command_says_that_it_can_go_on(
         "--shard-reports",
         "1",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run where it is ignored
+    )
     until = time.monotonic() + 240
     while not list(tmp_path.glob("*.partial/*/*.shard")) and time.monotonic() < until:
         time.sleep(0.02)

@@ -120,7 +120,7 @@ def test_the_record_has_every_key_and_only_finite_numbers(gold: Path, tmp_path: 
 
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
     keys = "marsad system baseline data labels strict semeval tokens errors intervals slices slices_left_out"
-    assert " ".join(record) == f"{keys} calibration comparison gate alignment history documents"
+    assert " ".join(record) == f"{keys} calibration comparison gate facts alignment history documents"
     assert record["system"]["kind"] == record["baseline"]["kind"] == "predictions"
     assert record["data"]["reports"] == 30
     entities = sum(len(document.entities) for document in read_documents(gold))

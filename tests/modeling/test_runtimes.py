@@ -42,7 +42,7 @@ def test_padding_stays_within_a_few_per_cent():
     batches = list(form_batches(lengths, 2048, pads=True))
     padded = sum(max(lengths[index] for index in batch) * len(batch) for batch in batches)
     assert len(batches) < len(lengths) / 10
-    assert padded <= 1.02 * sum(lengths)
+    assert padded <= 1.03 * sum(lengths)
 
 
 def test_scores_are_the_networks_own(tiny_model: Path):
