@@ -21,7 +21,7 @@ from marsad.annotations.jsonl import document_to_record, write_documents
 from marsad.config import Config
 from marsad.documents import Document
 from marsad.errors import MarsadError
-from marsad.files import to_json, write_json
+from marsad.files import share_files, to_json, write_json
 from marsad.modeling.artifacts import load_tagger
 from marsad.modeling.decoding import FloatArray
 from marsad.modeling.inference import score_words
@@ -152,6 +152,7 @@ def _save_scores(scores: Sequence[FloatArray], path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     save_file({"scores": np.concatenate(scores), "lengths": np.array([len(one) for one in scores])}, partial)
     partial.replace(path)
+    share_files(path.parent)
 
 
 def _load_scores(path: Path) -> list[FloatArray]:
