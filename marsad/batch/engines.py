@@ -27,24 +27,32 @@ def run_local(job: Job, shards: ShardReader, recognizer: Recognizer) -> Iterator
 
 
 class ShardWorker:
-    """An actor of Ray: loads the model once and makes the files of the shards that it is handed.
-
-    Raises MarsadError where the model is another one than the driver's.
-    """
+    """An actor of Ray: loads the model once and makes the files of the shards that it is handed."""
 
     def __init__(self, job: Job, fingerprint: str) -> None:
         self._job = job
-        self._recognizer = job.load()
-        if self._recognizer.fingerprint != fingerprint:
-            raise MarsadError(f"{job.model}: is another model on this worker than on the driver; copy it again")
+        self._fingerprint = fingerprint
+        self._recognizer: Recognizer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One row a shard: ``shard`` (pickled) in, ``number`` and ``file`` out."""
+        """One row a shard: ``shard`` (pickled) in, ``number`` and ``file`` out, or ``error`` for a bad model."""
         from marsad.batch.jobs import compute_shard
 
         shards = [pickle.loads(content) for content in batch["shard"]]
-        files = [compute_shard(shard, self._recognizer, self._job.layout) for shard in shards]
-        return {"number": [shard.number for shard in shards], "file": files}
+        try:
+            recognizer = self._load()
+        except MarsadError as error:  # as a value: of an exception nothing but its traceback comes through Ray Data
+            return {"number": [-1], "file": [b""], "error": [str(error)]}
+        files = [compute_shard(shard, recognizer, self._job.layout) for shard in shards]
+        return {"number": [shard.number for shard in shards], "file": files, "error": [""] * len(shards)}
+
+    def _load(self) -> Recognizer:
+        # Not when the actor starts: one that fails there is started again without end.
+        if self._recognizer is None:
+            self._recognizer = self._job.load()
+            if self._recognizer.fingerprint != self._fingerprint:
+                raise MarsadError(f"{self._job.model}: is another model on a worker than on the driver; copy it again")
+        return self._recognizer
 
 
 def run_ray(job: Job, shards: ShardReader, fingerprint: str) -> Iterator[tuple[int, bytes]]:
@@ -55,6 +63,7 @@ def run_ray(job: Job, shards: ShardReader, fingerprint: str) -> Iterator[tuple[i
     installed, and whatever the reading of the inputs raises.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         from ray.data.block import BlockMetadata
@@ -75,7 +84,7 @@ def run_ray(job: Job, shards: ShardReader, fingerprint: str) -> Iterator[tuple[i
     began_here = not ray.is_initialized()
     if began_here:
         ray.init(address=job.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it would show tracebacks of what is raised here as well
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -91,14 +100,13 @@ def run_ray(job: Job, shards: ShardReader, fingerprint: str) -> Iterator[tuple[i
             compute=ray.data.ActorPoolStrategy(size=workers),
         )
         for row in found.iter_rows():
+            if row["error"]:
+                raise MarsadError(row["error"])
             yield row["number"], row["file"]
     except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and type(cause) is not MarsadError:
-            cause = cause.cause if isinstance(cause, ray.exceptions.RayTaskError) else cause.__cause__
-        if cause is None:
-            raise
-        raise MarsadError(str(cause)) from None
+        if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, MarsadError):
+            raise MarsadError(str(error.cause)) from None
+        raise
     finally:
         if began_here:
             ray.shutdown()

@@ -71,5 +71,5 @@ def test_what_is_wrong_with_the_inputs_comes_through(cluster: None, job: Job, tm
     with pytest.raises(MarsadError, match=r"in\.jsonl:6 .*text is empty.*--max-rejects is 0"):
         run_job(strict)
     other = shards_of(job)
-    with pytest.raises(MarsadError, match="is another model on this worker than on the driver"):
+    with pytest.raises(MarsadError, match="is another model on a worker than on the driver"):
         list(run_ray(replace(job, workers=1), other, "0" * 64))
