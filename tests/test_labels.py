@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from marsad.labels import LabelSet
 
-NAMES = st.text(min_size=1, max_size=6).filter(lambda name: name.split() == [name] and name.strip("-") == name)
+NAMES = st.text(min_size=1, max_size=6).filter(
+    lambda name: name.split() == [name] and name.strip("-") == name and name != "O"
+)
 LABEL_SETS = st.lists(NAMES, min_size=1, max_size=5, unique=True).map(lambda names: LabelSet(tuple(names)))
 
 
