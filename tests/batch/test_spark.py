@@ -39,7 +39,9 @@ def test_rows_keep_their_columns_and_get_entities(tiny_model: Path):
     predict = cloudpickle.loads(cloudpickle.dumps(predict_partitions(tiny_model, "body")))
     frames = [pd.DataFrame({"body": [TEXTS[0], None], "n": [1, 2]}), pd.DataFrame({"body": [TEXTS[1]], "n": [3]})]
     first, second = predict(iter(frames))
-    expected = [prediction.records() for prediction in Recognizer.from_pretrained(tiny_model).predict(TEXTS[:2])]
+    recognizer = Recognizer.from_pretrained(tiny_model)
+    # Each frame alone: the last digit of a score may hang on what shares its batch.
+    expected = [recognizer.predict([text])[0].records() for text in TEXTS[:2]]
     assert list(first.columns) == ["body", "n", "entities"]
     assert first["entities"].tolist() == [expected[0], None]
     assert second["entities"].tolist() == [expected[1]]
