@@ -22,7 +22,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip ins
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
 
 from marsad.modeling.export import _to_onnx as to_onnx
-from marsad.modeling.export import export_onnx
+from marsad.modeling.export import export_onnx, smooth
+from marsad.text.words import split_words
 
 TEXTS = [report["text"] for report in synthetic_reports(30, seed=71)] + ["", "قتل", "قتل طفلين في حلب. " * 120]
 
@@ -152,8 +153,8 @@ def test_int8_that_costs_too_much_is_refused(folder: Path, capsys: pytest.Captur
     weights = load_file(folder / "model.safetensors")
     for name in [name for name in weights if name.endswith("intermediate.dense.bias")]:
         output = name.removesuffix("intermediate.dense.bias") + "output.dense"
-        weights[name][0] = 1e4
-        weights[f"{output}.bias"] -= weights[f"{output}.weight"][:, 0] * 1e4
+        weights[name][0] = 1e5
+        weights[f"{output}.bias"] -= weights[f"{output}.weight"][:, 0] * 1e5
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     sign(folder)
     from marsad.cli import main
@@ -207,3 +208,29 @@ def test_without_onnxruntime_torch_runs(exported: Path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "is run by PyTorch, more slowly: the package onnxruntime is not installed" in done.stderr
+
+
+def test_smoothing_changes_how_a_network_rounds_and_nothing_else(tiny_model: Path):
+    tagger, network = load_tagger(tiny_model), load_network_of(tiny_model)
+    windows = [
+        w.input_ids for text in TEXTS[:8] for w in tagger.encoder.encode_document(split_words(text, tagger.text))
+    ]
+    layer = network.get_submodule(
+        next(name for name, _ in network.named_modules() if name.endswith("intermediate.dense"))
+    )
+    plain = smooth(network, windows)
+    # A channel that is large and read with small weights, as encoders have them: LayerNorm gives it, the layer reads it.
+    norm = network.get_submodule(
+        next(n for n, _ in network.named_modules() if n.endswith("attention.output.LayerNorm"))
+    )
+    with torch.inference_mode():
+        norm.weight[0] *= 60
+        layer.weight[:, 0] /= 60
+    smoothed = smooth(network, windows)
+    factors = [module.parts for module in smoothed.modules() if hasattr(module, "parts")]
+    assert len(factors) > len([module for module in plain.modules() if hasattr(module, "parts")])
+    assert min(float(parts.min()) for parts in factors) <= 1 / 4
+    for ids in windows:
+        given = torch.tensor([ids])
+        with torch.inference_mode():
+            torch.testing.assert_close(smoothed(given).logits, network(given).logits, atol=1e-4, rtol=1e-4)
