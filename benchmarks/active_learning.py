@@ -26,15 +26,16 @@ from pathlib import Path
 import numpy as np
 from transformers.utils import logging as transformers_logging
 
-from marsad.annotations.jsonl import read_documents, write_documents
+from marsad.annotations.jsonl import write_documents
 from marsad.annotations.selection import DIVERSITY, check_settings, choose_reports, read_candidates
-from marsad.config import Config, load_config
+from marsad.config import Config, DataConfig, load_config
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.resampling import percentile_interval, resample_counts
 from marsad.evaluation.scoring import FloatArray, IntArray, count_documents, metric_values
 from marsad.modeling.artifacts import Tagger, load_tagger
+from marsad.modeling.data import read_splits
 from marsad.modeling.folds import deal_folds
 from marsad.modeling.inference import decode_words, score_words
 from marsad.modeling.runtimes import Runtime, load_runtime
@@ -59,7 +60,7 @@ def learn(documents: Sequence[Document], config: Config, folder: Path) -> Model:
     for name in ("train", "dev"):
         chosen = [one for one, part in zip(documents, parts, strict=True) if (part == 0) == (name == "dev")]
         write_documents(chosen, folder / f"{name}.jsonl")
-    data = config.data.model_copy(update={name: (folder / f"{name}.jsonl",) for name in ("train", "dev")})
+    data = DataConfig(train=(folder / "train.jsonl",), dev=(folder / "dev.jsonl",))
     result = train(config.model_copy(update={"data": data, "output": folder / "model"}))
     tagger = load_tagger(result.folder)
     model = Model(tagger, load_runtime(result.folder, tagger, "torch"))
@@ -162,8 +163,8 @@ def main() -> int:
     check_settings(None, options.step, options.diversity)
     # More passes than over a whole split: so few words make few steps.
     config = load_config(options.config, ["training.epochs=8", *options.overrides])
-    pool = read_documents(config.data.train, config.labels, annotated=True)
-    dev = read_documents(config.data.dev, config.labels, annotated=True)
+    splits = read_splits(config.data, config.labels)
+    pool, dev = splits.train, splits.dev
     repeats = [simulate(pool, dev, config, options, config.training.seed + number) for number in range(options.repeats)]
 
     def resampled(way: str, number: int) -> FloatArray:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
-from marsad.annotations.jsonl import read_documents, write_documents
-from marsad.config import load_config
+from marsad.annotations.jsonl import write_documents
+from marsad.config import DataConfig, load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
+from marsad.modeling.data import read_splits
 from marsad.modeling.training import train
 
 
@@ -35,16 +36,19 @@ def main() -> int:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     config = load_config(options.config, options.overrides)
-    documents = read_documents(config.data.train, config.labels)
+    splits = read_splits(config.data, config.labels)
+    documents = list(splits.train)
     random.Random(config.training.seed).shuffle(documents)
     types = "  ".join(f"{name:>9}" for name in config.labels)
     print(f"{'share':>5} {'reports':>8} {'entities':>9}  {'scored on':24} {'F1':>7}  {types}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        dev = Path(folder) / "dev.jsonl"
+        write_documents(splits.dev, dev)
         for share in options.shares:
             part = documents[: round(share * len(documents))]
             path = Path(folder) / f"train-{share:g}.jsonl"
             write_documents(part, path)
-            data = config.data.model_copy(update={"train": (path,)})
+            data = DataConfig(train=(path,), dev=(dev,))
             result = train(config.model_copy(update={"data": data, "output": Path(folder) / f"model-{share:g}"}))
             scored = [("dev", result.dev)]
             scored += [(str(file), evaluate(result.folder, [file]).strict) for file in options.also]

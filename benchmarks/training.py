@@ -23,11 +23,11 @@ import numpy as np
 from transformers import DataCollatorForTokenClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
-from marsad.annotations.jsonl import read_documents
 from marsad.config import Config, load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import score_documents
+from marsad.modeling.data import read_splits
 from marsad.modeling.embedded import build_encoder
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.inference import decode_document
@@ -64,10 +64,8 @@ def run_peer(config: Config, folder: Path) -> dict[str, float]:
     build_encoder(folder / "encoder", full_vocabulary=True)
     source = EncoderSource(str(folder / "encoder"), hub=False)
     encoder = load_tokenizer(source, config.model)
-    splits = [
-        encode_split(read_documents(files, config.labels), encoder, config.label_set, config.text)
-        for files in (config.data.train, config.data.dev)
-    ]
+    documents = read_splits(config.data, config.labels)
+    splits = [encode_split(some, encoder, config.label_set, config.text) for some in (documents.train, documents.dev)]
     set_seed(config.training.seed)
     network = load_network(source, config.model, config.label_set.tags)
     collator = DataCollatorForTokenClassification(

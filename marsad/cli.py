@@ -410,11 +410,13 @@ def _train(options: argparse.Namespace) -> int:
 
     config = load_config(options.config, options.overrides)
     _quiet_transformers()
+    from marsad.modeling.artifacts import read_manifest
+    from marsad.modeling.data import describe_source
     from marsad.modeling.training import train
 
     result = train(config, resume=options.resume, overwrite=options.overwrite)
     if os.environ.get("RANK", "0") == "0":
-        print(f"strict scores on dev ({', '.join(str(path) for path in config.data.dev)})")
+        print(f"strict scores on dev ({describe_source(read_manifest(result.folder).data['dev'])})")
         print(result.dev.table())
         print(f"model: {result.folder}")
     return 0
@@ -576,11 +578,12 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _export_onnx(options: argparse.Namespace) -> int:
     _quiet_transformers()
+    from marsad.modeling.data import describe_source
     from marsad.modeling.export import export_onnx
 
     record = export_onnx(options.model, options.dev, options.max_drop)
     fp32, int8 = record.fp32["overall"]["f1"], record.int8["overall"]["f1"]
-    print(f"strict F1 on {', '.join(record.dev['files'])}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {record.drop:.4f}")
+    print(f"strict F1 on {describe_source(record.dev)}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {record.drop:.4f}")
     if not record.adopted:
         print(f"refused: a drop of at most {record.max_drop:g} is allowed; {options.model} goes on with PyTorch")
         return 3

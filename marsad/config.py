@@ -27,14 +27,32 @@ class DataConfig(_Section):
     """What is learned from. The test split is no part of it: only ``evaluate.py`` reads that."""
 
     train: tuple[Path, ...] = Field(default=(Path("data/train.jsonl"),), min_length=1)
-    """Files of annotated reports (JSON Lines) to train on; one path or a list."""
-    dev: tuple[Path, ...] = Field(default=(Path("data/dev.jsonl"),), min_length=1)
-    """Files that choose the best checkpoint and stop training early."""
+    """Files of annotated reports to train on, JSON Lines or CoNLL columns (.conll, .txt, …); one path or a list."""
+    dev: tuple[Path, ...] | None = Field(default=(Path("data/dev.jsonl"),), min_length=1)
+    """Files that choose the best checkpoint and stop training early; null: `dev_share` is held out of `train`."""
+    dev_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of `train` that is held out for dev and not learned from, where `dev` is null. A split that stands in
+    files (`marsad split`) is better: near-duplicates stay together there."""
+    dev_block: int = Field(default=1, ge=1)
+    """Lines that are held out together at least, in whole neighbouring reports; a line of CoNLL is a sentence."""
+    dev_seed: int = Field(default=13, ge=0)
+    """Seed of what is held out, apart from `training.seed`: runs with other seeds are judged on the same dev."""
 
     @field_validator("train", "dev", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _one_dev(self) -> DataConfig:
+        if self.dev is None and self.dev_share is None:
+            raise ValueError("dev and dev_share are both null; name files in dev, or set dev_share: 0.1")
+        if self.dev is not None and self.dev_share is not None:
+            raise ValueError(
+                f"dev names {self.dev[0]} and dev_share is {self.dev_share:g}; set dev: null to hold out a share of "
+                "train, or leave dev_share away"
+            )
+        return self
 
 
 class ModelConfig(_Section):

@@ -78,6 +78,9 @@ def test_values_are_coerced(tmp_path: Path):
         ("training:", "training: "),
         ("training: {1: 2}", "training.1: "),
         ("data: {train: 5}", "data.train: "),
+        ("data: {dev: null}", "data: dev and dev_share are both null; name files in dev, or set dev_share: 0.1"),
+        ("data: {dev_share: 0.1}", "data: dev names data/dev.jsonl and dev_share is 0.1; set dev: null to hold out"),
+        ("data: {dev: null, dev_share: 1}", "data.dev_share: Input should be less than 1, got 1"),
         ("text: {tatweel: perhaps}", "text.tatweel: Input should be a valid boolean"),
         ("model: {max_tokens: 40, overlap: 30}", "model: overlap 30 is more than half of max_tokens 40"),
         ("model: {max_tokens: 8}", "model.max_tokens: Input should be greater than or equal to 16, got 8"),
@@ -198,7 +201,10 @@ def configs(draw: st.DrawFn) -> Config:
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)),
         output=draw(st.none() | PATHS.filter(lambda path: path.name not in {"", ".."})),
         labels=labels,
-        data=DataConfig(train=draw(paths), dev=draw(paths)),
+        data=draw(
+            st.builds(DataConfig, train=paths, dev=paths)
+            | st.builds(DataConfig, train=paths, dev=st.none(), dev_share=st.floats(0.01, 0.99))
+        ),
         text=draw(st.builds(TextConfig, **dict.fromkeys(TextConfig.model_fields, st.booleans()))),
         model=ModelConfig(encoder=draw(st.sampled_from(["embedded", "yes", "1", "org/name", "~", "نموذج"]))),
         training=TrainingConfig(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marsad import __version__
+from marsad.annotations.gold import read_gold
 from marsad.config import Config
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
@@ -16,7 +17,6 @@ from marsad.evaluation.comparison import Comparison, compare_systems
 from marsad.evaluation.facts import FactScores, score_judged
 from marsad.evaluation.gate import GateResult, apply_gate, load_gate
 from marsad.evaluation.judging import JudgedDocument, judge_documents
-from marsad.evaluation.predictions import read_gold
 from marsad.evaluation.report import render_html, render_markdown
 from marsad.evaluation.resampling import Intervals, estimate_intervals
 from marsad.evaluation.scoring import (

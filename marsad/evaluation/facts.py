@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from marsad import __version__
+from marsad.annotations.gold import read_gold
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import JudgedDocument
-from marsad.evaluation.predictions import read_gold
 from marsad.facts.facts import FactTables, read_facts
 
 # What is scored of each type: a name, and the keys of the value that must all be as in gold. The first is "the value".

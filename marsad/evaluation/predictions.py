@@ -1,58 +1,16 @@
-"""Gold reports, and predictions made elsewhere, from files: each report has its prediction, or nothing is scored."""
+"""Predictions made elsewhere, from files: each gold report has its prediction, or nothing is scored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from marsad.annotations.formats.conll import read_conll
-from marsad.annotations.jsonl import document_from_record, read_documents, read_records
+from marsad.annotations.gold import is_conll, name_some
+from marsad.annotations.jsonl import document_from_record, read_records
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
-
-CONLL_SUFFIXES = frozenset({".conll", ".bio", ".iob", ".iob2", ".bioes", ".txt"})
-
-
-def is_conll(path: Path) -> bool:
-    """Whether a file is read as CoNLL columns, by its ending; all others are JSON Lines."""
-    return path.suffix.lower() in CONLL_SUFFIXES
-
-
-def read_gold(paths: Sequence[Path], labels: Sequence[str] | None = None) -> list[Document]:
-    """The annotated reports of JSON Lines and CoNLL files, all of them; with entity types of ``labels`` alone.
-
-    Raises MarsadError as ``read_documents``, also for an id that stands in two files.
-    """
-    lines = [path for path in paths if not is_conll(path)]
-    documents = read_documents(lines, labels, annotated=True) if lines else []
-    seen = dict.fromkeys((document.id for document in documents), "the JSON Lines files")
-    for path in paths:
-        if not is_conll(path):
-            continue
-        found = read_conll(path)
-        for document in found:
-            if document.id in seen:
-                raise MarsadError(
-                    f"{path}: id {document.id!r} already stands in {seen[document.id]}; every report needs its own id"
-                )
-            seen[document.id] = str(path)
-        if labels is not None:
-            check_labels(((one.id, one.entities) for one in found), labels, str(path))
-        documents += found
-    return documents
-
-
-def check_labels(reports: Iterable[tuple[str, Sequence[Entity]]], labels: Sequence[str], what: str) -> None:
-    """Raises MarsadError naming the entities of reports (id, entities) whose label is not one of ``labels``."""
-    unknown = [(name, entity) for name, entities in reports for entity in entities if entity.label not in labels]
-    if unknown:
-        names = sorted({entity.label for _, entity in unknown})
-        name, first = unknown[0]
-        raise MarsadError(
-            f"{what}: {_some(names, 'label')} of {len(unknown)} entities (the first: [{first.start}, {first.end}) of "
-            f"report {name!r}) not in the set {', '.join(labels)}; mend the labels, or take the model that knows them"
-        )
 
 
 def read_predictions(path: Path, documents: Sequence[Document]) -> list[tuple[Entity, ...]]:
@@ -68,7 +26,9 @@ def read_predictions(path: Path, documents: Sequence[Document]) -> list[tuple[En
     predicted = _read_columns(path, documents) if is_conll(path) else _read_lines(path, documents)
     missing = [document.id for document in documents if document.id not in predicted]
     if missing:
-        raise MarsadError(f"{path}: no prediction for {_some(missing, 'report')} of {len(documents)}; predict them too")
+        raise MarsadError(
+            f"{path}: no prediction for {name_some(missing, 'report')} of {len(documents)}; predict them too"
+        )
     return [predicted[document.id] for document in documents]
 
 
@@ -147,7 +107,8 @@ def _carry_over(found: Document, gold: Document, path: Path) -> tuple[Entity, ..
 def _refuse_unknown(path: Path, unknown: Sequence[str]) -> None:
     if unknown:
         raise MarsadError(
-            f"{path}: has {_some(unknown, 'report')} not in the gold files; judge it on the files that it was made for"
+            f"{path}: has {name_some(unknown, 'report')} not in the gold files; judge it on the files that it was made "
+            "for"
         )
 
 
@@ -160,9 +121,3 @@ def _difference(gold: str, other: Any) -> str:
         f"has another text than the gold report, from code point {at} on ({other[at : at + 12]!r}, gold "
         f"{gold[at : at + 12]!r}); predict the very texts that are judged"
     )
-
-
-def _some(names: Sequence[str], what: str) -> str:
-    """``3 reports ('a', 'b', 'c')``; the first few names where there are more."""
-    shown = ", ".join(repr(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
-    return f"{len(names)} {what}{'s' if len(names) != 1 else ''} ({shown})"

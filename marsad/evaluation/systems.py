@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marsad.annotations.jsonl import read_documents
+from marsad.annotations.gold import check_labels
 from marsad.batch.progress import show_progress
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
-from marsad.evaluation.predictions import check_labels, read_predictions
+from marsad.evaluation.predictions import read_predictions
 from marsad.files import fingerprint_files
 from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
@@ -107,14 +107,16 @@ def training_documents(system: System) -> list[Document] | str:
     if system.kind != "model":
         return "the training files of predictions made elsewhere are not known; name them with --train"
     from marsad.modeling.artifacts import read_manifest, read_saved_config
+    from marsad.modeling.data import read_train
 
-    paths = read_saved_config(Path(system.path)).data.train
+    config = read_saved_config(Path(system.path))
+    paths = config.data.train
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         return f"the model's training file {missing[0]} is not here; name it with --train"
     if fingerprint_files(paths) != read_manifest(Path(system.path)).data["train"]["sha256"]:
         return f"{', '.join(map(str, paths))} changed since the model was trained; name the files with --train"
-    return read_documents(paths, annotated=True)
+    return read_train(config.data)
 
 
 def training_history(system: System) -> tuple[Mapping[str, float], ...]:

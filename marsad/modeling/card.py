@@ -10,6 +10,7 @@ import yaml
 from marsad.config import Config
 from marsad.evaluation.scoring import StrictScores
 from marsad.modeling.calibration import FittedCalibration
+from marsad.modeling.data import describe_source
 
 # What an encoder's name stands for elsewhere.
 _BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
@@ -32,7 +33,7 @@ def model_card(
                 "results": [
                     {
                         "task": {"type": "token-classification", "name": "Named entity recognition"},
-                        "dataset": {"type": "custom", "name": ", ".join(data["dev"]["files"]), "split": "dev"},
+                        "dataset": {"type": "custom", "name": describe_source(data["dev"]), "split": "dev"},
                         "metrics": [
                             {"type": name, "name": f"strict {name}", "value": round(float(value), 4)}
                             for name, value in (
@@ -52,8 +53,8 @@ def model_card(
         for name, counts in rows
     )
     counts = "\n".join(
-        f"| {name} | {split['reports']} | {split['words']} | {split['entities']} | {split['widened_entities']} | "
-        f"{split['dropped_entities']} | `{split['sha256'][:12]}` |"
+        f"| {'dev, held out of train' if split.get('held_out') else name} | {split['reports']} | {split['words']} | "
+        f"{split['entities']} | {split['widened_entities']} | {split['dropped_entities']} | `{split['sha256'][:12]}` |"
         for name, split in data.items()
     )
     training = config.training

@@ -23,9 +23,9 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from marsad.annotations.jsonl import read_documents
+from marsad.annotations.gold import read_gold
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
@@ -40,6 +40,7 @@ from marsad.modeling.artifacts import (
     read_manifest,
     read_saved_config,
 )
+from marsad.modeling.data import describe_source, dev_source, read_dev
 from marsad.modeling.inference import decode_words, score_words
 from marsad.modeling.runtimes import Runtime, load_onnx, torch_runtime
 from marsad.text.words import split_words
@@ -75,7 +76,7 @@ def export_onnx(
     folder = Path(model)
     files = ModelFiles(folder)
     tagger = load_tagger(folder)
-    paths, documents = _dev_documents(folder, dev)
+    source, documents = _dev_documents(folder, dev)
     network = load_network_of(folder)
     logger.info("exporting %s", folder)
     try:
@@ -83,7 +84,7 @@ def export_onnx(
             whole = ModelFiles(Path(scratch))
             smoothed = smooth(network, _calibration_windows(tagger, documents))
             quantize(_to_onnx(smoothed, Path(scratch) / "fp32.onnx"), whole.onnx)
-            logger.info("scoring fp32 and int8 on %d reports of %s", len(documents), ", ".join(map(str, paths)))
+            logger.info("scoring fp32 and int8 on %d reports of %s", len(documents), describe_source(source))
             fp32 = _score(torch_runtime(network, threads), tagger, documents)
             int8 = _score(load_onnx(whole.folder, threads), tagger, documents)
             drop = round(fp32.overall.f1 - int8.overall.f1, 6)
@@ -91,7 +92,7 @@ def export_onnx(
                 model=tagger.fingerprint,
                 onnx_sha256=fingerprint_files([whole.onnx]),
                 quantization="int8 weights per channel, uint8 activations per matrix (dynamic)",
-                dev={"files": [str(path) for path in paths], "sha256": fingerprint_files(paths)},
+                dev=source,
                 fp32=fp32.record(),
                 int8=int8.record(),
                 drop=drop,
@@ -273,24 +274,29 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _dev_documents(folder: Path, dev: Sequence[str | Path] | None) -> tuple[list[Path], list[Document]]:
+def _dev_documents(folder: Path, dev: Sequence[str | Path] | None) -> tuple[dict[str, Any], list[Document]]:
+    """What int8 is judged on, and where it comes from (``files``, ``sha256``)."""
     config = read_saved_config(folder)
     if dev is not None:
         paths = [Path(path) for path in dev]
+        documents = read_gold(paths, config.labels)
+        source: dict[str, Any] = {"files": [str(path) for path in paths], "sha256": fingerprint_files(paths)}
     else:
-        paths = list(config.data.dev)
+        paths = list(config.data.train if config.data.dev is None else config.data.dev)
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise MarsadError(f"{folder}: its dev file {missing[0]} is not here; name one with --dev")
-        if fingerprint_files(paths) != read_manifest(folder).data["dev"]["sha256"]:
+        split = "train" if config.data.dev is None else "dev"
+        if fingerprint_files(paths) != read_manifest(folder).data[split]["sha256"]:
             raise MarsadError(
                 f"{', '.join(map(str, paths))}: changed since {folder} was trained; name the file to judge int8 on "
                 "with --dev"
             )
-    documents = read_documents(paths, config.labels, annotated=True)
+        documents = read_dev(config.data, config.labels)
+        source = dev_source(config.data, documents)
     if not any(document.entities for document in documents):
         raise MarsadError(f"{', '.join(map(str, paths))}: holds no entity, so int8 can't be judged on it")
-    return paths, documents
+    return source, documents
 
 
 def _score(runtime: Runtime, tagger: Tagger, documents: Sequence[Document]) -> StrictScores:

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from marsad.annotations.duplicates import FOLDED, connected, duplicate_links, spoken_words
 from marsad.annotations.jsonl import document_to_record, write_documents
-from marsad.config import Config
+from marsad.config import Config, DataConfig
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.files import share_files, to_json, write_json
@@ -134,7 +134,7 @@ def _score_fold(
     for name, path in paths.items():
         chosen = (one for one, part in zip(documents, parts, strict=True) if (part == 0) == (name == "dev"))
         write_documents(chosen, path)
-    data = config.data.model_copy(update={name: (path,) for name, path in paths.items()})
+    data = DataConfig(train=(paths["train"],), dev=(paths["dev"],))
     model = folder / f"fold-{fold + 1}-model"
     result = train(config.model_copy(update={"data": data, "name": "fold", "output": model}), resume=True)
     tagger = load_tagger(result.folder)

@@ -34,13 +34,12 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
-from marsad.annotations.jsonl import read_documents
 from marsad.config import Config
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, StrictScores, score_documents
-from marsad.files import fingerprint_files, write_json
+from marsad.files import write_json
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
@@ -51,6 +50,7 @@ from marsad.modeling.artifacts import (
 )
 from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
+from marsad.modeling.data import Splits, read_splits
 from marsad.modeling.encoders import EncoderSource, carry_head_over, find_encoder, load_network, load_tokenizer
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
@@ -119,7 +119,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     _batch_share(config)
     if state.is_main_process and not resume:
         _check_free(config.output_folder, work, overwrite)
-    train_documents, dev_documents = _read_splits(config)
+    documents = _read_splits(config)
     start = None if config.model.init_from is None else read_checked(config.model.init_from)
     if start is None:
         source = find_encoder(config.model.encoder)
@@ -131,10 +131,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     run: dict[str, Any] = {
         "init_from": None if start is None else {"path": source.location, "fingerprint": start[0].fingerprint},
         "config": config.model_dump(mode="json", exclude={"output"}),
-        "data": {
-            "train": {"files": _names(config.data.train), "sha256": fingerprint_files(config.data.train)},
-            "dev": {"files": _names(config.data.dev), "sha256": fingerprint_files(config.data.dev)},
-        },
+        "data": documents.sources,
     }
     set_seed(config.training.seed)
     if start is None:
@@ -153,8 +150,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         return TrainingResult(config.output_folder, _saved_scores(files))
 
     splits = {
-        "train": encode_split(train_documents, encoder, config.label_set, config.text),
-        "dev": encode_split(dev_documents, encoder, config.label_set, config.text),
+        "train": encode_split(documents.train, encoder, config.label_set, config.text),
+        "dev": encode_split(documents.dev, encoder, config.label_set, config.text),
     }
     if state.is_main_process:
         if start is not None:
@@ -165,12 +162,12 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
-    fitted = fit_calibration(dev_documents, splits["dev"].words, dev_scores, config.label_set, config.calibration)
+    fitted = fit_calibration(documents.dev, splits["dev"].words, dev_scores, config.label_set, config.calibration)
     predicted = [
         decode_words(words, scores, config.label_set, fitted.calibration)
         for words, scores in zip(splits["dev"].words, dev_scores, strict=True)
     ]
-    judged = judge_documents(dev_documents, predicted, splits["dev"].words)
+    judged = judge_documents(documents.dev, predicted, splits["dev"].words)
     dev = score_documents(judged, config.label_set)
     if state.is_main_process:
         for line in fitted.lines():
@@ -202,20 +199,19 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     return TrainingResult(config.output_folder, dev)
 
 
-def _read_splits(config: Config) -> tuple[list[Document], list[Document]]:
-    train = read_documents(config.data.train, config.labels, annotated=True)
-    dev = read_documents(config.data.dev, config.labels, annotated=True)
-    shared = {document.id for document in train} & {document.id for document in dev}
+def _read_splits(config: Config) -> Splits:
+    splits = read_splits(config.data, config.labels)
+    shared = {document.id for document in splits.train} & {document.id for document in splits.dev}
     if shared:
         raise MarsadError(
             f"{len(shared)} reports stand in data.train and in data.dev, such as {min(shared)!r}; take them out of one"
         )
-    for name, documents in (("train", train), ("dev", dev)):
+    for name, documents in (("train", splits.train), ("dev", splits.dev)):
         if not any(len(split_words(document.text, config.text)) for document in documents):
             raise MarsadError(f"data.{name}: no report in it holds a word; expected annotated texts")
         if not any(document.entities for document in documents):
             raise MarsadError(f"data.{name}: no report in it has an entity; there is nothing to learn or to judge")
-    return train, dev
+    return splits
 
 
 def _tell_start(old: Config, config: Config) -> None:
@@ -231,10 +227,6 @@ def _tell_start(old: Config, config: Config) -> None:
     if changed:
         keys = ", ".join(f"text.{key}" for key in changed)
         logger.warning("%s differs from the model's: it has to learn to read anew", keys)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    return [path.as_posix() for path in paths]
 
 
 # --- the folder of a run -------------------------------------------------------------------------------
@@ -294,7 +286,10 @@ def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
         earlier = {
             "init_from": None if manifest.init_from is None else dict(manifest.init_from),
             "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
-            "data": {name: {key: split[key] for key in ("files", "sha256")} for name, split in manifest.data.items()},
+            "data": {
+                name: {key: split[key] for key in ("files", "sha256", "held_out") if key in split}
+                for name, split in manifest.data.items()
+            },
         }
     for part in ("config", "data", "init_from"):
         if earlier[part] != run[part]:

@@ -9,10 +9,11 @@ import pytest
 from conftest import write_jsonl
 
 from marsad.annotations.formats import conll
+from marsad.annotations.gold import read_gold
 from marsad.annotations.jsonl import read_documents
 from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
-from marsad.evaluation.predictions import read_gold, read_predictions
+from marsad.evaluation.predictions import read_predictions
 
 TEXT = "قتل طفلين  في حلب\nأمس"
 GOLD = [Document("a", TEXT, (Entity(4, 9, "CASUALTY"),)), Document("b", "وصل وفد إلى درعا"), Document("c", "لا شيء")]
