@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; overrides may stand after options too.
-    if rest and not (options.run in (_train, _errors) and all("=" in one and not one.startswith("-") for one in rest)):
+    if rest and not (
+        options.run in (_train, _pretrain, _errors) and all("=" in one and not one.startswith("-") for one in rest)
+    ):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.overrides += rest
@@ -74,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on with a run that broke off")
     train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
     train.set_defaults(run=_train)
+
+    pretrain = commands.add_parser("pretrain", help="train an encoder on, on plain text without annotation")
+    pretrain.add_argument("config", type=Path, help="a YAML file such as configs/pretrain.yaml")
+    pretrain.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. training.tokens=1000000")
+    pretrain.add_argument("--resume", action="store_true", help="go on with a run that broke off")
+    pretrain.add_argument("--overwrite", action="store_true", help="replace the encoder or run in the output folder")
+    pretrain.set_defaults(run=_pretrain)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -419,6 +428,22 @@ def _train(options: argparse.Namespace) -> int:
         print(f"strict scores on dev ({describe_source(read_manifest(result.folder).data['dev'])})")
         print(result.dev.table())
         print(f"model: {result.folder}")
+    return 0
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from marsad.modeling.pretraining_config import load_pretraining_config
+
+    config = load_pretraining_config(options.config, options.overrides)
+    _quiet_transformers()
+    from marsad.modeling.pretraining import pretrain
+
+    result = pretrain(config, resume=options.resume, overwrite=options.overwrite)
+    if os.environ.get("RANK", "0") == "0":
+        before, after = result.judgements[0], result.judgements[-1]
+        print(f"before: {before}")
+        print(f"after {after.step} steps: {after}")
+        print(f"encoder: {result.folder}")
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,12 +18,16 @@ from marsad.errors import MarsadError
 from marsad.labels import LabelSet
 from marsad.text.normalization import TextConfig
 
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
-class _Section(BaseModel):
+
+class Section(BaseModel):
+    """A part of a config: unknown keys are errors, and nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """What is learned from. The test split is no part of it: only ``evaluate.py`` reads that."""
 
     train: tuple[Path, ...] = Field(default=(Path("data/train.jsonl"),), min_length=1)
@@ -55,7 +59,7 @@ class DataConfig(_Section):
         return self
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The encoder and how text is cut for it."""
 
     encoder: str = "embedded"
@@ -77,7 +81,7 @@ class ModelConfig(_Section):
         return self
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """One run of the optimizer."""
 
     epochs: int = Field(default=10, ge=1)
@@ -112,7 +116,7 @@ class TrainingConfig(_Section):
     """Steps between two lines of the training log."""
 
 
-class CalibrationConfig(_Section):
+class CalibrationConfig(Section):
     """What is fitted on dev once the network is trained, so that probabilities mean what they say."""
 
     temperature: bool = True
@@ -143,7 +147,7 @@ class CalibrationConfig(_Section):
         return self.precision.get(name) if isinstance(self.precision, dict) else self.precision
 
 
-class Config(_Section):
+class Config(Section):
     """A whole way of training, as one YAML file in `configs/`."""
 
     name: str = Field(default="marsad", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -196,6 +200,11 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
 
     Raises MarsadError that names the file and the key: missing file, not YAML, unknown key, wrong type.
     """
+    return load_settings(Config, path, overrides)
+
+
+def load_settings(root: type[_Settings], path: str | Path | None, overrides: Sequence[str] = ()) -> _Settings:
+    """As :func:`load_config` for the settings of another command, whose keys are the fields of ``root``."""
     values: dict[str, Any] = {}
     where = "the command line" if path is None else str(path)
     if path is not None:
@@ -203,9 +212,9 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     for override in overrides:
         _apply_override(values, override)
     try:
-        return Config.model_validate(values)
+        return root.model_validate(values)
     except ValidationError as error:
-        raise MarsadError(f"{where}: {explain_error(error)}") from None
+        raise MarsadError(f"{where}: {explain_error(error, root)}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

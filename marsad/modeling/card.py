@@ -1,8 +1,8 @@
-"""The model card that stands beside the weights."""
+"""The cards that stand beside the weights: of a trained model, and of a pretrained encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -11,9 +11,10 @@ from marsad.config import Config
 from marsad.evaluation.scoring import StrictScores
 from marsad.modeling.calibration import FittedCalibration
 from marsad.modeling.data import describe_source
+from marsad.modeling.pretraining_config import PretrainingConfig
 
 # What an encoder's name stands for elsewhere.
-_BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
+BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
 
 
 def model_card(
@@ -25,7 +26,7 @@ def model_card(
         "language": "ar",
         "library_name": "transformers",
         "pipeline_tag": "token-classification",
-        "base_model": _BASE_MODELS.get(config.model.encoder, config.model.encoder),
+        "base_model": BASE_MODELS.get(config.model.encoder, config.model.encoder),
         "tags": ["named-entity-recognition", "arabic", "armed-conflict", "marsad"],
         "model-index": [
             {
@@ -66,7 +67,7 @@ def model_card(
 # {config.name}
 
 A token-classification model that finds {", ".join(config.labels)} in Arabic reports on armed conflict, trained with
-Marsad from the encoder `{config.model.encoder}` ({_BASE_MODELS.get(config.model.encoder, "given by the user")}){start}.
+Marsad from the encoder `{config.model.encoder}` ({BASE_MODELS.get(config.model.encoder, "given by the user")}){start}.
 
 ## Use
 
@@ -112,4 +113,72 @@ learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for th
 
 It reads what it was trained to read: reports on armed conflict in Modern Standard Arabic and posts close to it. It may
 err on other genres, and what it finds is a draft for a person to check before anybody is counted, named or accused.
+"""
+
+
+def encoder_card(
+    config: PretrainingConfig,
+    counts: Mapping[str, int],
+    judgements: Sequence[tuple[int, float, float, float | None]],
+) -> str:
+    """A pretrained encoder's card in Hugging Face form.
+
+    ``judgements``: of each its step, held-out perplexity, share of right guesses, and the probe's strict dev F1.
+    """
+    base = BASE_MODELS.get(config.model.encoder, config.model.encoder)
+    header: dict[str, Any] = {
+        "language": "ar",
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "base_model": base,
+        "tags": ["arabic", "masked-language-modelling", "marsad"],
+    }
+    if config.licence is not None:
+        header["license"] = config.licence
+    training, masking = config.training, config.masking
+    tokens = config.steps * config.tokens_per_step
+    rows = "\n".join(
+        f"| {step:,} | {step * config.tokens_per_step:,} | {perplexity:,.2f} | {accuracy:.1%} | "
+        f"{'' if probe is None else f'{probe:.4f}'} |"
+        for step, perplexity, accuracy, probe in judgements
+    )
+    numbers = "\n".join(f"| {name.replace('_', ' ')} | {count:,} |" for name, count in counts.items())
+    return f"""---
+{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
+
+# {config.name}
+
+The encoder `{config.model.encoder}` ({base}), trained on with Marsad on plain Arabic text by masked language
+modelling. It is made to be fine-tuned: `model.encoder: {config.output_folder.as_posix()}` in a training config. The
+head that guesses masked sub-tokens is saved with it, so that it can be pretrained further.
+
+## Data
+
+{config.data.licences or "The run's config does not say where the texts come from and under which licences."}
+
+| | |
+| --- | --- |
+{numbers}
+
+Held-out documents were never learned from. The texts were normalised as `text` in `pretraining.yaml` says; use the same
+in training.
+
+## Training
+
+{config.steps:,} steps of {training.batch_size} windows of {config.model.max_tokens} sub-tokens ({tokens:,} in all),
+learning rate {training.learning_rate:g} ({training.schedule}), seed {training.seed}. Up to {masking.share:.0%} of a
+window's sub-tokens were to be guessed, in whole words: {masking.masked:.0%} of these words masked, {masking.random:.0%}
+replaced by random sub-tokens. Weights are saved in {config.save_dtype}.
+
+| step | sub-tokens | held-out perplexity | right guesses | probe: strict dev F1 |
+| --- | --- | --- | --- | --- |
+{rows}
+
+Perplexity is that of a masked sub-token, so it compares runs with one vocabulary and one share of masked words alone.
+`pretraining.yaml` has every setting, `pretraining.json` the fingerprints of data and code, `metrics.jsonl` the course.
+
+## Licence
+
+{config.licence or "The run's config does not say."} What the weights were made of has licences of its own: see Data,
+and the encoder that it went on from.
 """

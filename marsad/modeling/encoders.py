@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -88,25 +88,57 @@ def load_network(
     Raises MarsadError when the encoder can't be loaded, some of its weights are missing, or it has fewer positions
     than ``model.max_tokens``.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoModelForTokenClassification
+
+    settings = _load_settings(source, config)
+    settings.num_labels = len(tags)
+    settings.id2label = dict(enumerate(tags))
+    settings.label2id = {tag: index for index, tag in enumerate(tags)}
+    network, missing = _load_weights(AutoModelForTokenClassification, source, settings)
+    _check_missing([name for name in missing if trained or name.startswith(network.base_model_prefix)], source)
+    return network
+
+
+def load_masked_network(source: EncoderSource, config: ModelConfig) -> tuple[PreTrainedModel, bool]:
+    """The encoder under a head that predicts sub-tokens, in fp32; and whether that head was saved with it.
+
+    Its output embedding is tied to the input one. A head that was not saved is drawn from torch's global generator:
+    seed it before.
+
+    Raises MarsadError as :func:`load_network`.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    settings = _load_settings(source, config)
+    settings.tie_word_embeddings = True
+    network, missing = _load_weights(AutoModelForMaskedLM, source, settings)
+    _check_missing([name for name in missing if name.startswith(network.base_model_prefix)], source)
+    return network, not missing
+
+
+def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
+    from transformers import AutoConfig
 
     try:
         settings = AutoConfig.from_pretrained(source.location, local_files_only=not source.hub)
     except (OSError, ValueError) as error:
         raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
-    settings.num_labels = len(tags)
-    settings.id2label = dict(enumerate(tags))
-    settings.label2id = {tag: index for index, tag in enumerate(tags)}
     _check_positions(settings, source, config)
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
         if key in settings.to_dict():
             setattr(settings, key, config.dropout)
+    return settings
+
+
+def _load_weights(kind: Any, source: EncoderSource, settings: Any) -> tuple[PreTrainedModel, list[str]]:
+    """The network of one of transformers' auto classes in fp32, and the names of weights that the source lacks."""
+    import torch
+
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # it would show on every use as a library
     try:
         network: PreTrainedModel
-        network, report = AutoModelForTokenClassification.from_pretrained(
+        network, report = kind.from_pretrained(
             source.location,
             config=settings,
             local_files_only=not source.hub,
@@ -122,14 +154,16 @@ def load_network(
     finally:
         if bars:
             transformers_logging.enable_progress_bar()
-    # transformers draws missing weights at random and only warns.
-    missing = sorted(name for name in report["missing_keys"] if trained or name.startswith(network.base_model_prefix))
+    return network, sorted(report["missing_keys"])
+
+
+def _check_missing(missing: Sequence[str], source: EncoderSource) -> None:
+    """Raises MarsadError where weights are missing: transformers draws them at random and only warns."""
     if missing:
         raise MarsadError(
             f"encoder {source.location!r}: can't be loaded ({len(missing)} of its weights are missing, {missing[0]} "
             "for one)"
         )
-    return network
 
 
 def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Sequence[str]) -> None:

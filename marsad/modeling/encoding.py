@@ -88,6 +88,36 @@ class WordEncoder:
         paragraph_starts = {start for start, _ in words.paragraphs}
         return [self._encode_window(window, pieces, paragraph_starts) for window in windows]
 
+    def encode_running(self, words: Words) -> tuple[list[int], list[int]]:
+        """A document's sub-tokens in one row that is not cut into windows, with a separator behind each paragraph.
+
+        Also the places in it where a word or a separator begins. :meth:`frame` makes a window of a stretch of it.
+        """
+        pieces = self.encode_words(words.texts())
+        ids: list[int] = []
+        starts: list[int] = []
+        for first, last in words.paragraphs:
+            for index in range(first, last):
+                starts.append(len(ids))
+                ids.extend(pieces[index])
+            starts.extend(range(len(ids), len(ids) + len(self._end)))
+            ids.extend(self._end)
+        return ids, starts
+
+    @property
+    def room(self) -> int:
+        """Sub-tokens of a window, the special ones at its ends not counted."""
+        return self._room
+
+    @property
+    def lead(self) -> int:
+        """Special tokens at a window's beginning."""
+        return len(self._begin)
+
+    def frame(self, ids: Sequence[int]) -> list[int]:
+        """A stretch of running sub-tokens between the special ones that every window begins and ends with."""
+        return [*self._begin, *ids, *self._end]
+
     def _encode_window(
         self, window: Window, pieces: Sequence[tuple[int, ...]], paragraph_starts: set[int]
     ) -> EncodedWindow:

@@ -93,3 +93,61 @@ class ProgressCallback(TrainerCallback):
             self._bar.write(line, file=sys.stderr)
         else:
             logger.info(line)
+
+
+class PretrainingProgress:
+    """The same for pretraining: a line each time the loss is logged, the rate also as the arithmetic that it takes.
+
+    ``tokens_per_step``: sub-tokens of a step, all processes together; ``flops_per_token``: operations for each.
+    """
+
+    def __init__(self, first: int, steps: int, tokens_per_step: int, flops_per_token: float, shown: bool) -> None:
+        self._first = first
+        self._steps = steps
+        self._tokens_per_step = tokens_per_step
+        self._flops_per_token = flops_per_token
+        self._shown = shown
+        self._bar: tqdm[Any] | None = None
+        self._busy = 0.0  # seconds in optimizer steps, judgements and saving left out
+        self._step_began = 0.0
+        if shown and sys.stderr.isatty():
+            self._bar = tqdm(total=steps, initial=first, desc="pretraining", unit="step")
+        tokens = steps * tokens_per_step
+        self.say(
+            f"{steps:,} steps of {tokens_per_step:,} sub-tokens, {tokens:,} in all; "
+            f"{flops_per_token / 1e6:,.0f} MFLOP a sub-token, {flops_per_token * tokens:.2e} FLOP in all"
+        )
+
+    def begin_step(self) -> None:
+        """Start the step's clock."""
+        self._step_began = time.monotonic()
+
+    def end_step(self) -> None:
+        """Count the step. A GPU may still be at it; where the loss is logged, it has been waited for."""
+        self._busy += time.monotonic() - self._step_began
+        if self._bar is not None:
+            self._bar.update()
+
+    def say_step(self, done: int, loss: float) -> None:
+        """One line: how far, the loss, the rate, the time left."""
+        busy = self._busy + time.monotonic() - self._step_began
+        rate = (done - self._first) * self._tokens_per_step / busy
+        left = busy / (done - self._first) * (self._steps - done)
+        self.say(
+            f"step {done}/{self._steps}, loss {loss:.4f}, {rate:,.0f} sub-tokens/s "
+            f"({rate * self._flops_per_token / 1e12:.3g} TFLOP/s), {clock(left)} left"
+        )
+
+    def say(self, line: str) -> None:
+        """A line of the log, above the bar where there is one."""
+        if not self._shown:
+            return
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            logger.info(line)
+
+    def close(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()

@@ -39,7 +39,6 @@ from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, StrictScores, score_documents
-from marsad.files import write_json
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
@@ -55,6 +54,16 @@ from marsad.modeling.encoders import EncoderSource, carry_head_over, find_encode
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
 from marsad.modeling.progress import ProgressCallback
+from marsad.modeling.runs import (
+    RUN_FILE,
+    check_free,
+    check_same_run,
+    last_checkpoint,
+    move_into_place,
+    prepare_folder,
+    read_run,
+    work_folder,
+)
 from marsad.modeling.runtimes import torch_runtime
 from marsad.modeling.tagging import align_entities, log_problems, tag_ids
 from marsad.text.normalization import TextConfig
@@ -114,11 +123,11 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     Raises MarsadError for every mistake in what was given, before anything is written.
     """
     files = ModelFiles(config.output_folder)
-    work = config.output_folder.with_name(f"{config.output_folder.name}.partial")
+    work = work_folder(config.output_folder)
     state = processes()
     _batch_share(config)
     if state.is_main_process and not resume:
-        _check_free(config.output_folder, work, overwrite)
+        check_free(config.output_folder, files.manifest.name, overwrite)
     documents = _read_splits(config)
     start = None if config.model.init_from is None else read_checked(config.model.init_from)
     if start is None:
@@ -141,9 +150,10 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         carry_head_over(network, start[1].label_set.tags, config.label_set.tags)
     if state.is_main_process:
         if resume and not work.exists() and files.manifest.is_file():
-            _check_same_run(config.output_folder, run)
+            check_same_run(config.output_folder, _earlier_run(config.output_folder), run)
         else:
-            _prepare_folder(config.output_folder, work, run, resume, overwrite)
+            prepare_folder(config.output_folder, files.manifest.name, run, resume, overwrite)
+            _remove_broken_checkpoints(work)
     state.wait_for_everyone()
     if not work.exists():
         logger.info("%s is whole already; nothing to resume", config.output_folder)
@@ -158,7 +168,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             _tell_start(start[1], config)
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
-    history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
+    history = _fit(network, encoder, config, splits, work, last_checkpoint(work) if resume else None)
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
@@ -194,7 +204,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             fitted.record(),
             run["init_from"],
         )
-        _move_into_place(work, config.output_folder)
+        move_into_place(config.output_folder)
     state.wait_for_everyone()
     return TrainingResult(config.output_folder, dev)
 
@@ -232,80 +242,19 @@ def _tell_start(old: Config, config: Config) -> None:
 # --- the folder of a run -------------------------------------------------------------------------------
 
 
-def _prepare_folder(output: Path, work: Path, run: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make or take up the run's working folder. Raises MarsadError when something else is in the way."""
-    state_file = work / "run.json"
-    old = _old_folder(output)
-    if old.exists() and not output.exists():
-        old.rename(output)  # a run was killed between its last two renames
-    if resume and state_file.is_file():
-        _check_same_run(work, run)
-        _remove_broken_checkpoints(work)
-        return
-    if resume and not work.exists():
-        logger.info("no broken-off run in %s; starting a new one", work)
-    _check_free(output, work, overwrite, resume)
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise MarsadError(f"{work}: can't be created ({error.strerror})") from None
-    write_json(state_file, run)
-
-
-def _check_free(output: Path, work: Path, overwrite: bool, resume: bool = False) -> None:
-    """Raises MarsadError when a model or a run stands where this one would, and may not be replaced."""
-    if work.exists() and not (work / "run.json").is_file() and _holds_more_than_a_start(work):
-        raise MarsadError(f"{work}: is no run of this project and stands where the run would work; move it away")
-    if not overwrite:
-        if work.exists() and any(work.iterdir()) and not resume:
-            raise MarsadError(f"{work}: holds a run that broke off; go on with --resume or start anew with --overwrite")
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise MarsadError(
-                f"{output}: holds another run; choose another output=FOLDER or replace it with --overwrite"
-            )
-    elif output.is_file() or (output.is_dir() and any(output.iterdir()) and not ModelFiles(output).manifest.is_file()):
-        raise MarsadError(f"{output}: is no model of this project, so --overwrite leaves it alone; remove it by hand")
-
-
-def _holds_more_than_a_start(work: Path) -> bool:
-    return not work.is_dir() or any(path.name != ".run.json.partial" for path in work.iterdir())
-
-
-def _old_folder(output: Path) -> Path:
-    """Where a model is kept for the moment in which another takes its place."""
-    return output.with_name(f".{output.name}.old")
-
-
-def _check_same_run(folder: Path, run: Mapping[str, Any]) -> None:
-    """Raises MarsadError when the run in ``folder`` had another config or other data."""
-    if (folder / "run.json").is_file():
-        earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    else:
-        manifest = read_manifest(folder)
-        earlier = {
-            "init_from": None if manifest.init_from is None else dict(manifest.init_from),
-            "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
-            "data": {
-                name: {key: split[key] for key in ("files", "sha256", "held_out") if key in split}
-                for name, split in manifest.data.items()
-            },
-        }
-    for part in ("config", "data", "init_from"):
-        if earlier[part] != run[part]:
-            changed = ", ".join(_differences(earlier[part], run[part]))
-            raise MarsadError(
-                f"{folder}: can't be resumed, its {part} was another ({changed}); resume with the same or start anew "
-                "with --overwrite"
-            )
-
-
-def _differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one.keys() | other.keys()):
-            yield from _differences(one.get(key), other.get(key), f"{prefix}{key}.")
-    elif one != other:
-        yield prefix.rstrip(".")
+def _earlier_run(folder: Path) -> dict[str, Any]:
+    """What the run in a working folder, or of a finished model, was made of."""
+    if (folder / RUN_FILE).is_file():
+        return read_run(folder)
+    manifest = read_manifest(folder)
+    return {
+        "init_from": None if manifest.init_from is None else dict(manifest.init_from),
+        "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
+        "data": {
+            name: {key: split[key] for key in ("files", "sha256", "held_out") if key in split}
+            for name, split in manifest.data.items()
+        },
+    }
 
 
 def _remove_broken_checkpoints(work: Path) -> None:
@@ -316,23 +265,6 @@ def _remove_broken_checkpoints(work: Path) -> None:
         except (OSError, ValueError):
             logger.info("%s was being written when the run broke off; removed", folder.name)
             shutil.rmtree(folder)
-
-
-def _last_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint, if there is one."""
-    return max(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]), default=None)
-
-
-def _move_into_place(work: Path, output: Path) -> None:
-    """Put the finished model of ``work`` at ``output``, then remove ``work``; renames, so that each is there or not."""
-    old = _old_folder(output)
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    (work / "model").rename(output)
-    shutil.rmtree(old, ignore_errors=True)
-    work.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _saved_scores(files: ModelFiles) -> StrictScores:

@@ -86,7 +86,7 @@ def test_a_fold_that_broke_off_is_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("marsad.modeling.training._move_into_place", die)
+        patch.setattr("marsad.modeling.training.move_into_place", die)
         with pytest.raises(KeyboardInterrupt):
             score_held_out(documents, config, 2, folder)
     assert (folder / "fold-2-model.partial").is_dir()
