@@ -16,7 +16,11 @@ _BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
 
 
 def model_card(
-    config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores, fitted: FittedCalibration
+    config: Config,
+    data: Mapping[str, Mapping[str, Any]],
+    dev: StrictScores,
+    fitted: FittedCalibration,
+    teacher: Mapping[str, Any] | None = None,
 ) -> str:
     """A model card in Hugging Face form: YAML metadata with the dev scores, then prose and tables."""
     overall = dev.overall
@@ -58,6 +62,8 @@ def model_card(
     )
     training = config.training
     start = "" if config.model.init_from is None else f", going on from the model `{config.model.init_from.as_posix()}`"
+    if config.model.layers is not None:
+        start += f", keeping {config.model.layers} of its layers"
     chosen = "\n".join(f"- {line}" for line in [*fitted.lines(), *fitted.shortfalls()])
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
@@ -106,9 +112,19 @@ At most {training.epochs} epochs, {training.batch_size} windows of up to {config
 learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for the head), seed {training.seed}.
 `config.yaml` has every setting, `marsad.json` the fingerprints of data and code, `metrics.json` the course of the run,
 `logs/` the TensorBoard files.
-
+{"" if teacher is None else _lesson(config, teacher)}
 ## Limits
 
 It reads what it was trained to read: reports on armed conflict in Modern Standard Arabic and posts close to it. It may
 err on other genres, and what it finds is a draft for a person to check before anybody is counted, named or accused.
+"""
+
+
+def _lesson(config: Config, teacher: Mapping[str, Any]) -> str:
+    plain = teacher["unlabelled"]
+    read = "" if plain is None else f" and plain ones ({', '.join(plain['files'])}; SHA-256 `{plain['sha256'][:12]}`)"
+    return f"""
+It learned from the probabilities of the model `{teacher["path"]}` (fingerprint `{teacher["fingerprint"][:12]}`) on the
+annotated reports{read}: weight {config.distillation.weight:g} on annotated words, temperature
+{config.distillation.temperature:g}. `metrics.json` has the counts.
 """
