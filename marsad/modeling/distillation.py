@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -108,6 +108,15 @@ class Taught:
         """Sub-tokens of an epoch with so many windows of plain reports, padding not counted; in the mean."""
         each = self.unlabelled.sub_tokens / max(self.unlabelled.windows, 1)
         return self.annotated.sub_tokens + round(drawn * each)
+
+    def line(self, drawn: int, epochs: int) -> str:
+        """In words: how much there is to learn, and how much of it a run with so many epochs reads."""
+        text = f"{self.annotated.windows} windows of annotated reports"
+        if not self.unlabelled.reports:
+            return text
+        plain, once = self.unlabelled, min(drawn * epochs, self.unlabelled.windows)
+        text += f", {plain.windows} of {plain.reports} plain ones ({plain.rejected} rejected)"
+        return f"{text}: {drawn} in each epoch, {once} in all {epochs}"
 
     def record(self) -> dict[str, Any]:
         """Counts for the metrics."""
@@ -244,8 +253,10 @@ def _write_shards(
     runtime = load_runtime(teacher.folder, teacher.tagger, "torch", str(state.device))
     # The teacher may have the labels in another order.
     order = [teacher.tagger.labels.tags.index(tag) for tag in config.label_set.tags]
+    done = {int(path.stem) for path in folder.glob("[0-9]*.json")}
+    state.wait_for_everyone()  # what one writes from here on is not done to the others, so that one names all rejects
     with _progress(sum(source.size or 0 for source in teacher.sources)) as tell:
-        for shard, position in _shards(teacher, documents, config, folder):
+        for shard, position in _shards(teacher, documents, config, done):
             if shard.number % state.num_processes == state.process_index:
                 scores = _score(teacher.tagger, runtime, [words for words, _ in shard.texts], order)
                 _write_shard(_ShardFiles(folder, shard.number), shard, scores, encoder, config.label_set)
@@ -253,16 +264,12 @@ def _write_shards(
 
 
 def _shards(
-    teacher: Teacher, documents: Sequence[Document], config: Config, folder: Path
+    teacher: Teacher, documents: Sequence[Document], config: Config, done: Container[int]
 ) -> Iterator[tuple[_Shard, int]]:
-    """The shards that ``folder`` lacks, annotated reports first, each with the bytes of plain files read so far."""
-
-    def missing(number: int) -> bool:
-        return not _ShardFiles(folder, number).counts.is_file()
-
+    """The shards that are not ``done``, annotated reports first, each with the bytes of plain files read so far."""
     first_plain = 0
     for first_plain, start in enumerate(range(0, len(documents), _SHARD_REPORTS), 1):
-        if missing(first_plain - 1):
+        if first_plain - 1 not in done:
             chosen = documents[start : start + _SHARD_REPORTS]
             split = [(one, split_words(one.text, config.text)) for one in chosen]
             tags = [tag_ids(align_entities(one, words).spans, len(words), config.label_set) for one, words in split]
@@ -273,7 +280,7 @@ def _shards(
     meter = Meter()
     for cut in cut_shards(_rows(teacher.sources, meter), _SHARD_REPORTS, _SHARD_CHARACTERS, meter):
         number = first_plain + cut.number
-        if missing(number):
+        if number not in done:
             for reject in cut.rejects:
                 logger.warning("left out: %s", reject)
             plain = [(split_words(row.text, config.text), None) for row in cut.rows]

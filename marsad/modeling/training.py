@@ -641,6 +641,7 @@ def _fit(
         loss = distillation_loss(loss, taught.scores, tags, distillation.weight, distillation.temperature)
         dataset, drawn = taught.dataset, taught.drawn(distillation.unlabelled_share)
         tokens = taught.tokens_per_epoch(drawn)
+        logger.info("taught: %s", taught.line(drawn, config.training.epochs))
     arguments = training_arguments(config, work)
     # What a broken-off run logged after its checkpoint is logged again.
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
