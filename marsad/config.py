@@ -67,6 +67,11 @@ class ModelConfig(Section):
     init_from: Path | None = None
     """Folder of a trained model to go on from: its encoder (whatever `encoder` says), its tokenizer, and the rows of
     its head whose types are still there; null: a new head on the encoder."""
+    layers: int | None = Field(default=None, ge=1)
+    """Keep so many of the encoder's layers, evenly spaced, for a smaller and faster model; null: all of them."""
+    teacher: Path | None = None
+    """Folder of a trained model with the same labels and `text` whose probabilities are learned beside the annotated
+    tags, as `distillation` says; null: none."""
     max_tokens: int = Field(default=192, ge=16)
     """Largest window in sub-tokens, special tokens counted in."""
     overlap: int = Field(default=48, ge=0)
@@ -116,6 +121,27 @@ class TrainingConfig(Section):
     """Steps between two lines of the training log."""
 
 
+class DistillationConfig(Section):
+    """What is learned from the probabilities of `model.teacher`."""
+
+    unlabelled: tuple[Path, ...] = ()
+    """Files of plain reports, folders or globs of them, that the teacher reads for the student (JSON Lines, text, CSV,
+    Parquet); none: the annotated reports alone."""
+    unlabelled_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of an epoch's windows that are of plain reports, other ones in each epoch; null: all of them in each."""
+    weight: float = Field(default=0.5, gt=0, le=1)
+    """Share of the teacher in the loss of an annotated word; the rest is its annotated tag's. Of a word of a plain
+    report the teacher has the whole."""
+    temperature: float = Field(default=2.0, gt=0)
+    """Both networks' scores are divided by this before they are compared: above 1, what the teacher holds for unlikely
+    counts for more."""
+
+    @field_validator("unlabelled", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | Path) else value
+
+
 class CalibrationConfig(Section):
     """What is fitted on dev once the network is trained, so that probabilities mean what they say."""
 
@@ -161,6 +187,7 @@ class Config(Section):
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = DistillationConfig()
     calibration: CalibrationConfig = CalibrationConfig()
 
     @field_validator("output")
@@ -182,6 +209,14 @@ class Config(Section):
                     raise ValueError(
                         f"calibration.precision names {name!r}, which is not in labels {list(labels.types)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_teaches(self) -> Config:
+        if self.model.teacher is None and self.distillation != DistillationConfig():
+            raise ValueError("distillation is set, but model.teacher is null; name the folder of a trained model there")
+        if self.distillation.unlabelled_share is not None and not self.distillation.unlabelled:
+            raise ValueError("distillation.unlabelled_share is set, but distillation.unlabelled names no reports")
         return self
 
     @property

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from marsad.config import CalibrationConfig, Config, DataConfig, ModelConfig, TrainingConfig, load_config
+from marsad.config import (
+    CalibrationConfig,
+    Config,
+    DataConfig,
+    DistillationConfig,
+    ModelConfig,
+    TrainingConfig,
+    load_config,
+)
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import dump_config
 from marsad.text.normalization import TextConfig
@@ -98,6 +106,11 @@ def test_values_are_coerced(tmp_path: Path):
         ("calibration: {thresholds: precision, precision: {DATE: 0}}", "precision DATE: expected a share above 0"),
         ("calibration: {thresholds: precision, precision: {PLACE: 0.9}}", "calibration.precision names 'PLACE', which"),
         ('training: {class_weights: {"A\\nB": x}}', "training.class_weights.A B: "),
+        ("distillation: {weight: 0.9}", "distillation is set, but model.teacher is null; name the folder"),
+        ("distillation: {weight: 2}", "distillation.weight: "),
+        ("distillation: {temprature: 2}", "did you mean 'distillation.temperature'?"),
+        ("{model: {teacher: a}, distillation: {unlabelled_share: 0.5}}", "distillation.unlabelled names no reports"),
+        ("model: {layers: 0}", "model.layers: "),
         ("name: a/b", "name: String should match pattern"),
         ("name: ''", "name: "),
         ("{a: 1, b: 2, c: 3}", "(and 2 more)"),
@@ -197,6 +210,11 @@ def configs(draw: st.DrawFn) -> Config:
     shares = st.floats(min_value=0, exclude_min=True, max_value=1)
     wanted: Any = shares | st.dictionaries(st.sampled_from(labels), shares, min_size=1)
     paths = st.lists(PATHS, min_size=1, max_size=2).map(tuple)
+    teacher = draw(st.none() | PATHS)
+    lesson = DistillationConfig()
+    if teacher is not None:
+        share = draw(st.none() | shares.filter(lambda share: share < 1))
+        lesson = DistillationConfig(unlabelled=draw(paths), unlabelled_share=share, temperature=draw(RATES))
     return Config(
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)),
         output=draw(st.none() | PATHS.filter(lambda path: path.name not in {"", ".."})),
@@ -206,7 +224,12 @@ def configs(draw: st.DrawFn) -> Config:
             | st.builds(DataConfig, train=paths, dev=st.none(), dev_share=st.floats(0.01, 0.99))
         ),
         text=draw(st.builds(TextConfig, **dict.fromkeys(TextConfig.model_fields, st.booleans()))),
-        model=ModelConfig(encoder=draw(st.sampled_from(["embedded", "yes", "1", "org/name", "~", "نموذج"]))),
+        model=ModelConfig(
+            encoder=draw(st.sampled_from(["embedded", "yes", "1", "org/name", "~", "نموذج"])),
+            layers=draw(st.none() | st.integers(1, 12)),
+            teacher=teacher,
+        ),
+        distillation=lesson,
         training=TrainingConfig(
             learning_rate=draw(RATES),
             class_weights=draw(weights),

@@ -101,7 +101,8 @@ class Manifest:
 
     ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
     arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32. ``init_from`` is the path and
-    the fingerprint of the model that the training went on from.
+    the fingerprint of the model that the training went on from; ``teacher`` has those of the model that taught this one
+    and the plain reports that it read for it.
     """
 
     format: int
@@ -113,6 +114,7 @@ class Manifest:
     precision: str
     versions: Mapping[str, str]
     init_from: Mapping[str, str] | None = None
+    teacher: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def save_artifacts(
     precision: str,
     calibration: Mapping[str, Any],
     init_from: Mapping[str, str] | None = None,
+    teacher: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`.
 
@@ -162,6 +165,7 @@ def save_artifacts(
         versions={"python": platform.python_version(), "marsad": __version__}
         | {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
         init_from=init_from,
+        teacher=teacher,
     )
     write_json(files.manifest, asdict(manifest))
     return manifest

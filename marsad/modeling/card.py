@@ -18,7 +18,11 @@ BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
 
 
 def model_card(
-    config: Config, data: Mapping[str, Mapping[str, Any]], dev: StrictScores, fitted: FittedCalibration
+    config: Config,
+    data: Mapping[str, Mapping[str, Any]],
+    dev: StrictScores,
+    fitted: FittedCalibration,
+    teacher: Mapping[str, Any] | None = None,
 ) -> str:
     """A model card in Hugging Face form: YAML metadata with the dev scores, then prose and tables."""
     overall = dev.overall
@@ -60,6 +64,8 @@ def model_card(
     )
     training = config.training
     start = "" if config.model.init_from is None else f", going on from the model `{config.model.init_from.as_posix()}`"
+    if config.model.layers is not None:
+        start += f", keeping {config.model.layers} of its layers"
     chosen = "\n".join(f"- {line}" for line in [*fitted.lines(), *fitted.shortfalls()])
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
@@ -108,7 +114,7 @@ At most {training.epochs} epochs, {training.batch_size} windows of up to {config
 learning rate {training.learning_rate:g} ({training.head_learning_rate:g} for the head), seed {training.seed}.
 `config.yaml` has every setting, `marsad.json` the fingerprints of data and code, `metrics.json` the course of the run,
 `logs/` the TensorBoard files.
-
+{"" if teacher is None else _lesson(config, teacher)}
 ## Limits
 
 It reads what it was trained to read: reports on armed conflict in Modern Standard Arabic and posts close to it. It may
@@ -181,4 +187,14 @@ Perplexity is that of a masked sub-token, so it compares runs with one vocabular
 
 {config.licence or "The run's config does not say."} What the weights were made of has licences of its own: see Data,
 and the encoder that it went on from.
+"""
+
+
+def _lesson(config: Config, teacher: Mapping[str, Any]) -> str:
+    plain = teacher["unlabelled"]
+    read = "" if plain is None else f" and plain ones ({', '.join(plain['files'])}; SHA-256 `{plain['sha256'][:12]}`)"
+    return f"""
+It learned from the probabilities of the model `{teacher["path"]}` (fingerprint `{teacher["fingerprint"][:12]}`) on the
+annotated reports{read}: weight {config.distillation.weight:g} on annotated words, temperature
+{config.distillation.temperature:g}. `metrics.json` has the counts.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Sequence
@@ -198,6 +199,45 @@ def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Seq
     network.config.num_labels = len(new_tags)
     network.config.id2label = dict(enumerate(new_tags))
     network.config.label2id = {tag: index for index, tag in enumerate(new_tags)}
+
+
+def keep_layers(network: PreTrainedModel, count: int) -> PreTrainedModel:
+    """A network with ``count`` of the encoder's layers, evenly spaced from the first to the last; all else is kept.
+
+    Of 12 layers, 6 are the 1st, 3rd, 5th, 8th, 10th and 12th: those from which DistilBERT starts (Sanh et al. 2019). It
+    is built from the config that is saved with it, so that it loads as it was trained.
+
+    Raises MarsadError where the encoder has fewer layers, or they are no one list of as many blocks as its config says.
+    """
+    import numpy as np
+    from torch import nn
+
+    layers: int = network.config.num_hidden_layers
+    stacks = [name for name, part in network.named_modules() if isinstance(part, nn.ModuleList) and len(part) == layers]
+    if count > layers:
+        raise MarsadError(
+            f"model.layers is {count}, but the encoder has {layers} layers; set model.layers={layers} or less"
+        )
+    if len(stacks) != 1:
+        raise MarsadError(
+            f"model.layers: an encoder of type {network.config.model_type!r} has no plain list of layers to choose "
+            "from; set model.layers=null"
+        )
+    kept = {int(old): new for new, old in enumerate(np.linspace(0, layers - 1, count).round())}
+    settings = copy.deepcopy(network.config)
+    settings.num_hidden_layers = count
+    smaller = type(network)(settings)
+    weights = {}
+    for name, tensor in network.state_dict().items():
+        rest = name.removeprefix(f"{stacks[0]}.")
+        if rest != name:
+            number, _, rest = rest.partition(".")
+            if int(number) not in kept:
+                continue
+            name = f"{stacks[0]}.{kept[int(number)]}.{rest}"
+        weights[name] = tensor
+    smaller.load_state_dict(weights)
+    return smaller
 
 
 def _check_positions(settings: object, source: EncoderSource, config: ModelConfig) -> None:

@@ -71,9 +71,13 @@ def score_held_out(documents: Sequence[Document], config: Config, count: int, fo
     checkpoint and fits its temperature. ``folder`` keeps the scores of the folds that are done and the run of the one
     that is not, so that the same call goes on where an earlier one broke off; the networks are removed.
 
-    Raises MarsadError when there are fewer groups of reports than folds, a fold has nothing to learn from, or
-    ``folder`` holds the folds of other reports or of another config.
+    Raises MarsadError when there are fewer groups of reports than folds, a fold has nothing to learn from, ``folder``
+    holds the folds of other reports or of another config, or the config names a teacher.
     """
+    if config.model.teacher is not None:
+        raise MarsadError(
+            "model.teacher: it may have learned from the reports that are held out; take a config without"
+        )
     if count < 2:
         raise MarsadError(f"--folds {count}: expected 2 or more, so that each report is left out once")
     folds = deal_folds(documents, count, config.training.seed)

@@ -80,8 +80,8 @@ def read_run(work: Path) -> dict[str, Any]:
 def check_same_run(folder: Path, earlier: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     """Raises MarsadError when the earlier run in ``folder`` had another config or other data."""
     for part in run:
-        if earlier[part] != run[part]:
-            changed = ", ".join(_differences(earlier[part], run[part]))
+        if earlier.get(part) != run[part]:
+            changed = ", ".join(_differences(earlier.get(part), run[part]))
             raise MarsadError(
                 f"{folder}: can't be resumed, its {part} was another ({changed}); resume with the same or start anew "
                 "with --overwrite"

@@ -50,7 +50,15 @@ from marsad.modeling.artifacts import (
 from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
 from marsad.modeling.data import Splits, read_splits
-from marsad.modeling.encoders import EncoderSource, carry_head_over, find_encoder, load_network, load_tokenizer
+from marsad.modeling.distillation import Taught, distillation_loss, find_teacher, teach, window_lengths
+from marsad.modeling.encoders import (
+    EncoderSource,
+    carry_head_over,
+    find_encoder,
+    keep_layers,
+    load_network,
+    load_tokenizer,
+)
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
 from marsad.modeling.progress import ProgressCallback
@@ -137,8 +145,10 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         model = config.model.model_copy(update={"encoder": start[1].model.encoder})
         config = config.model_copy(update={"model": model})
     encoder = load_tokenizer(source, config.model)
+    teacher = find_teacher(config)
     run: dict[str, Any] = {
         "init_from": None if start is None else {"path": source.location, "fingerprint": start[0].fingerprint},
+        "teacher": None if teacher is None else dict(teacher.record),
         "config": config.model_dump(mode="json", exclude={"output"}),
         "data": documents.sources,
     }
@@ -148,6 +158,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
     else:
         network = load_network(source, config.model, start[1].label_set.tags, trained=True)
         carry_head_over(network, start[1].label_set.tags, config.label_set.tags)
+    if config.model.layers is not None:
+        network = keep_layers(network, config.model.layers)
     if state.is_main_process:
         if resume and not work.exists() and files.manifest.is_file():
             check_same_run(config.output_folder, _earlier_run(config.output_folder), run)
@@ -168,7 +180,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             _tell_start(start[1], config)
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
-    history = _fit(network, encoder, config, splits, work, last_checkpoint(work) if resume else None)
+    taught = None if teacher is None else teach(teacher, documents.train, encoder, config, work / "teacher")
+    history = _fit(network, encoder, config, splits, taught, work, last_checkpoint(work) if resume else None)
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
@@ -186,11 +199,13 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             logger.warning("calibration: %s", line)
         counts = {name: run["data"][name] | split.record() for name, split in splits.items()}
         metrics = {"dev": {"strict": dev.record()}, "calibration": fitted.record(), "history": history}
+        if taught is not None:
+            metrics["distillation"] = taught.record()
         whole = ModelFiles(work / "model")
         shutil.rmtree(whole.folder, ignore_errors=True)
         whole.folder.mkdir()
         shutil.copytree(work / "logs", whole.logs)
-        card = model_card(config, counts, dev, fitted)
+        card = model_card(config, counts, dev, fitted, run["teacher"])
         precision = "bf16" if uses_bf16(config.training.precision) else "fp32"
         save_artifacts(
             whole.folder,
@@ -203,6 +218,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             precision,
             fitted.record(),
             run["init_from"],
+            run["teacher"],
         )
         move_into_place(config.output_folder)
     state.wait_for_everyone()
@@ -249,6 +265,7 @@ def _earlier_run(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     return {
         "init_from": None if manifest.init_from is None else dict(manifest.init_from),
+        "teacher": None if manifest.teacher is None else dict(manifest.teacher),
         "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
         "data": {
             name: {key: split[key] for key in ("files", "sha256", "held_out") if key in split}
@@ -313,12 +330,24 @@ class LengthGroupedSampler(Sampler[int]):
     Windows are shuffled, cut into chunks of fifty batches and sorted by length inside each; the batches
     are then shuffled again. Since nothing depends on how far a run got, a resumed run sees what an
     unbroken one would have seen.
+
+    With ``drawn``, an epoch has the first ``constant`` windows and so many of the others: each epoch goes on where the
+    one before it stopped in a shuffled order of them, so that all have their turn before one comes again.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int] | np.ndarray[Any, Any],
+        batch_size: int,
+        seed: int,
+        constant: int = 0,
+        drawn: int | None = None,
+    ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
+        self.constant = constant
+        self.drawn = len(self.lengths) - constant if drawn is None else drawn
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -326,11 +355,22 @@ class LengthGroupedSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.constant + self.drawn
+
+    def _windows(self) -> np.ndarray[Any, Any]:
+        others = len(self.lengths) - self.constant
+        if self.drawn == others:
+            return np.arange(len(self.lengths))
+        places = np.arange(self.epoch * self.drawn, (self.epoch + 1) * self.drawn)
+        passes = [
+            np.random.default_rng((self.seed, turn, 1)).permutation(others) for turn in np.unique(places // others)
+        ]
+        chosen = np.concatenate(passes)[places - places[0] // others * others]
+        return np.concatenate([np.arange(self.constant), self.constant + chosen])
 
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self.seed, self.epoch))
-        order = generator.permutation(len(self.lengths))
+        order = generator.permutation(self._windows())
         chunk = 50 * self.batch_size
         batches: list[np.ndarray[Any, Any]] = []
         for start in range(0, len(order), chunk):
@@ -347,17 +387,29 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class _TokenTrainer(Trainer):
-    """The Trainer with our sampler and a learning rate of its own for the head."""
+    """The Trainer with our sampler and a learning rate of its own for the head.
 
-    def __init__(self, network: PreTrainedModel, config: Config, train_lengths: Sequence[int], **kwargs: Any) -> None:
+    ``constant`` and ``drawn`` are the sampler's.
+    """
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        config: Config,
+        train_lengths: Sequence[int] | np.ndarray[Any, Any],
+        constant: int = 0,
+        drawn: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._network = network
         self._training = config.training
         self._train_lengths = train_lengths
+        self._constant, self._drawn = constant, drawn
         super().__init__(model=network, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         batch = self.args.per_device_train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(self._train_lengths, batch, self._training.seed)
+        return LengthGroupedSampler(self._train_lengths, batch, self._training.seed, self._constant, self._drawn)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -499,14 +551,28 @@ def _fit(
     encoder: WordEncoder,
     config: Config,
     splits: Mapping[str, EncodedSplit],
+    taught: Taught | None,
     work: Path,
     checkpoint: Path | None,
 ) -> list[dict[str, Any]]:
-    """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run."""
+    """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run.
+
+    With a teacher it learns from the windows of ``taught`` in place of those of the train split.
+    """
+    loss = token_loss(config)
+    dataset, tokens = splits["train"].dataset, splits["train"].tokens
+    constant, drawn = len(dataset), 0
+    if taught is not None:
+        distillation = config.distillation
+        tags = len(config.label_set.tags)
+        loss = distillation_loss(loss, taught.scores, tags, distillation.weight, distillation.temperature)
+        dataset, drawn = taught.dataset, taught.drawn(distillation.unlabelled_share)
+        tokens = taught.tokens_per_epoch(drawn)
+        logger.info("taught: %s", taught.line(drawn, config.training.epochs))
     arguments = training_arguments(config, work)
     # What a broken-off run logged after its checkpoint is logged again.
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
-    callbacks: list[Any] = [ProgressCallback(splits["train"].tokens)]
+    callbacks: list[Any] = [ProgressCallback(tokens)]
     if processes().is_main_process:
         callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
     if config.training.patience is not None:
@@ -514,12 +580,14 @@ def _fit(
     trainer = _TokenTrainer(
         network,
         config,
-        train_lengths=[len(ids) for ids in splits["train"].dataset["input_ids"]],
+        train_lengths=window_lengths(dataset),
+        constant=constant,
+        drawn=drawn,
         args=arguments,
-        train_dataset=splits["train"].dataset,
+        train_dataset=dataset,
         eval_dataset=splits["dev"].dataset,
         data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8),
-        compute_loss_func=token_loss(config),
+        compute_loss_func=loss,
         compute_metrics=_dev_metrics(splits["dev"], config),
         callbacks=callbacks,
     )
