@@ -100,6 +100,15 @@ class TrainingConfig(_Section):
     """Gradients are clipped to this norm."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target probability spread over all tags."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """Learning rate of each layer of the encoder as a share of that of the layer above it, the embeddings below all;
+    null: the same for all (Clark et al. 2020, ELECTRA)."""
+    averaging: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of a moving average of the weights, which is scored and saved in their place (0.999, say); null: none
+    (Polyak and Juditsky 1992; Izmailov et al. 2018)."""
+    r_drop: float = Field(default=0.0, ge=0)
+    """Weight of the divergence between two readings of each window under dropout (Liang et al. 2021); 0: each is read
+    once. Above 0 a step takes twice the time."""
     class_weights: dict[str, float] | None = None
     """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
