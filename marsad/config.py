@@ -38,6 +38,10 @@ class DataConfig(_Section):
     dev_seed: int = Field(default=13, ge=0)
     """Seed of what is held out, apart from `training.seed`: runs with other seeds are judged on the same dev."""
 
+    join_sentences: int = Field(default=1, ge=1)
+    """Neighbouring sentences of a CoNLL file that marks no documents which make a report, a line each, so that a window
+    shows a sentence among those around it (Schweter and Akbik 2020, FLERT). The model is judged on such files alike."""
+
     @field_validator("train", "dev", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
