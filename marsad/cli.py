@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--overwrite", action="store_true", help="replace the model or run in the output folder")
     train.set_defaults(run=_train)
 
+    search = commands.add_parser("search", help="try other training settings, judged on dev")
+    search.add_argument("config", type=Path, help="a YAML file such as configs/search.yaml")
+    search.add_argument(
+        "--output", type=Path, required=True, help="folder for trials.tsv and best.yaml; a search in it goes on"
+    )
+    search.set_defaults(run=_search)
+
     evaluate = commands.add_parser(
         "evaluate",
         help="score a model, or predictions made elsewhere, on annotated reports",
@@ -419,6 +426,17 @@ def _train(options: argparse.Namespace) -> int:
         print(f"strict scores on dev ({describe_source(read_manifest(result.folder).data['dev'])})")
         print(result.dev.table())
         print(f"model: {result.folder}")
+    return 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    _check_folder(options.output)
+    _quiet_transformers()
+    from marsad.modeling.search import search
+
+    result = search(options.config, options.output)
+    print(result.table())
+    print(f"best: {result.best}")
     return 0
 
 

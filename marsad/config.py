@@ -7,7 +7,7 @@ Every key is a field here; unknown ones are errors that name the nearest known k
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -221,6 +221,17 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         raise MarsadError(f"{where}: {explain_error(error)}") from None
 
 
+def apply_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """A config with other values of the keys named, such as ``training.epochs``. Raises MarsadError as load_config."""
+    dumped = config.model_dump(mode="json")
+    for key, value in values.items():
+        _set_value(dumped, key, value, key)
+    try:
+        return Config.model_validate(dumped)
+    except ValidationError as error:
+        raise MarsadError(explain_error(error)) from None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file, empty where it holds none. Raises MarsadError as :func:`load_config`."""
     try:
@@ -250,12 +261,16 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise MarsadError(f"override {override!r}: the value is not YAML") from None
+    _set_value(values, key, value, f"override {override!r}")
+
+
+def _set_value(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     *sections, last = key.split(".")
     node = values
     for section in sections:
         child = node.setdefault(section, {})
         if not isinstance(child, dict):
-            raise MarsadError(f"override {override!r}: {section!r} is a value, not a section")
+            raise MarsadError(f"{where}: {section!r} is a value, not a section")
         node = child
     node[last] = value
 

@@ -16,7 +16,7 @@ from marsad.text.normalization import TextConfig
 CONFIGS = sorted(
     path
     for path in (Path(__file__).parent.parent / "configs").rglob("*.y*ml")
-    if path.stem != "gate"  # no training
+    if path.stem not in {"gate", "search"}  # no training
 )
 
 

@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainerState,
     TrainingArguments,
     set_seed,
@@ -107,11 +108,14 @@ class TrainingResult:
     dev: StrictScores
 
 
-def train(config: Config, resume: bool = False, overwrite: bool = False) -> TrainingResult:
+def train(
+    config: Config, resume: bool = False, overwrite: bool = False, callbacks: Sequence[TrainerCallback] = ()
+) -> TrainingResult:
     """Train a model as ``config`` says and leave it in ``config.output_folder``.
 
     ``resume`` goes on with a run that was killed (from its last checkpoint; from the start where it had none
     yet) and returns at once where the run is already whole. ``overwrite`` replaces a model or a broken-off run.
+    ``callbacks`` are told of the run's course as the Trainer's own are.
 
     Raises MarsadError for every mistake in what was given, before anything is written.
     """
@@ -160,7 +164,7 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
             _tell_start(start[1], config)
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
-    history = _fit(network, encoder, config, splits, work, _last_checkpoint(work) if resume else None)
+    history = _fit(network, encoder, config, splits, work, callbacks, _last_checkpoint(work) if resume else None)
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
@@ -590,13 +594,14 @@ def _fit(
     config: Config,
     splits: Mapping[str, EncodedSplit],
     work: Path,
+    told: Sequence[TrainerCallback],
     checkpoint: Path | None,
 ) -> list[dict[str, Any]]:
     """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run."""
     arguments = training_arguments(config, work)
     # What a broken-off run logged after its checkpoint is logged again.
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
-    callbacks: list[Any] = [ProgressCallback(splits["train"].tokens)]
+    callbacks: list[Any] = [ProgressCallback(splits["train"].tokens), *told]
     if processes().is_main_process:
         callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
     if config.training.patience is not None:
