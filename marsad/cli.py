@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--overwrite", action="store_true", help="replace the encoder or run in the output folder")
     pretrain.set_defaults(run=_pretrain)
 
+    search = commands.add_parser("search", help="try other training settings, judged on dev")
+    search.add_argument("config", type=Path, help="a YAML file such as configs/search.yaml")
+    search.add_argument(
+        "--output", type=Path, required=True, help="folder for trials.tsv and best.yaml; a search in it goes on"
+    )
+    search.set_defaults(run=_search)
+
     evaluate = commands.add_parser(
         "evaluate",
         help="score a model, or predictions made elsewhere, on annotated reports",
@@ -444,6 +451,17 @@ def _pretrain(options: argparse.Namespace) -> int:
         print(f"before: {before}")
         print(f"after {after.step} steps: {after}")
         print(f"encoder: {result.folder}")
+    return 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    _check_folder(options.output)
+    _quiet_transformers()
+    from marsad.modeling.search import search
+
+    result = search(options.config, options.output)
+    print(result.table())
+    print(f"best: {result.best}")
     return 0
 
 

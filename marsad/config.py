@@ -7,7 +7,7 @@ Every key is a field here; unknown ones are errors that name the nearest known k
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -41,6 +41,10 @@ class DataConfig(Section):
     """Lines that are held out together at least, in whole neighbouring reports; a line of CoNLL is a sentence."""
     dev_seed: int = Field(default=13, ge=0)
     """Seed of what is held out, apart from `training.seed`: runs with other seeds are judged on the same dev."""
+
+    join_sentences: int = Field(default=1, ge=1)
+    """Neighbouring sentences of a CoNLL file that marks no documents which make a report, a line each, so that a window
+    shows a sentence among those around it (Schweter and Akbik 2020, FLERT). The model is judged on such files alike."""
 
     @field_validator("train", "dev", mode="before")
     @classmethod
@@ -109,6 +113,15 @@ class TrainingConfig(Section):
     """Gradients are clipped to this norm."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target probability spread over all tags."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """Learning rate of each layer of the encoder as a share of that of the layer above it, the embeddings below all;
+    null: the same for all (Clark et al. 2020, ELECTRA)."""
+    averaging: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of a moving average of the weights, which is scored and saved in their place (0.999, say); null: none
+    (Polyak and Juditsky 1992; Izmailov et al. 2018)."""
+    r_drop: float = Field(default=0.0, ge=0)
+    """Weight of the divergence between two readings of each window under dropout (Liang et al. 2021); 0: each is read
+    once. Above 0 a step takes twice the time."""
     class_weights: dict[str, float] | None = None
     """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -215,6 +228,8 @@ class Config(Section):
     def _somebody_teaches(self) -> Config:
         if self.model.teacher is None and self.distillation != DistillationConfig():
             raise ValueError("distillation is set, but model.teacher is null; name the folder of a trained model there")
+        if self.model.teacher is not None and self.training.r_drop:
+            raise ValueError("training.r_drop knows no teacher; set it to 0, or model.teacher to null")
         if self.distillation.unlabelled_share is not None and not self.distillation.unlabelled:
             raise ValueError("distillation.unlabelled_share is set, but distillation.unlabelled names no reports")
         return self
@@ -252,6 +267,17 @@ def load_settings(root: type[_Settings], path: str | Path | None, overrides: Seq
         raise MarsadError(f"{where}: {explain_error(error, root)}") from None
 
 
+def apply_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """A config with other values of the keys named, such as ``training.epochs``. Raises MarsadError as load_config."""
+    dumped = config.model_dump(mode="json")
+    for key, value in values.items():
+        _set_value(dumped, key, value, key)
+    try:
+        return Config.model_validate(dumped)
+    except ValidationError as error:
+        raise MarsadError(explain_error(error)) from None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file, empty where it holds none. Raises MarsadError as :func:`load_config`."""
     try:
@@ -281,12 +307,16 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise MarsadError(f"override {override!r}: the value is not YAML") from None
+    _set_value(values, key, value, f"override {override!r}")
+
+
+def _set_value(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     *sections, last = key.split(".")
     node = values
     for section in sections:
         child = node.setdefault(section, {})
         if not isinstance(child, dict):
-            raise MarsadError(f"override {override!r}: {section!r} is a value, not a section")
+            raise MarsadError(f"{where}: {section!r} is a value, not a section")
         node = child
     node[last] = value
 

@@ -24,7 +24,7 @@ from marsad.text.normalization import TextConfig
 CONFIGS = sorted(
     path
     for path in (Path(__file__).parent.parent / "configs").rglob("*.y*ml")
-    if path.stem != "gate" and not path.stem.startswith("pretrain")  # no training
+    if path.stem not in {"gate", "search"} and not path.stem.startswith("pretrain")  # no training
 )
 
 

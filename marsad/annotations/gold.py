@@ -18,8 +18,10 @@ def is_conll(path: Path) -> bool:
     return path.suffix.lower() in CONLL_SUFFIXES
 
 
-def read_gold(paths: Sequence[Path], labels: Sequence[str] | None = None) -> list[Document]:
+def read_gold(paths: Sequence[Path], labels: Sequence[str] | None = None, join_sentences: int = 1) -> list[Document]:
     """The annotated reports of JSON Lines and CoNLL files, all of them; with entity types of ``labels`` alone.
+
+    ``join_sentences``: the sentences that make a report, a line each, in CoNLL files that mark no documents.
 
     Raises MarsadError as ``read_documents``, also for an id that stands in two files.
     """
@@ -29,7 +31,7 @@ def read_gold(paths: Sequence[Path], labels: Sequence[str] | None = None) -> lis
     for path in paths:
         if not is_conll(path):
             continue
-        found = read_conll(path)
+        found = read_conll(path, join_sentences=join_sentences)
         for document in found:
             if document.id in seen:
                 raise MarsadError(

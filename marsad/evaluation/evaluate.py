@@ -162,12 +162,13 @@ def evaluate(
     """Judge a model folder, or a file of ``predictions`` made elsewhere, on files of annotated reports.
 
     ``files``, and ``predictions`` with them, are JSON Lines, or CoNLL columns by their ending (``.conll``, ``.bio``,
-    ``.iob``, ``.iob2``, ``.bioes``, ``.txt``). ``baseline`` is a model folder or a file of predictions to compare with,
-    ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that the system was trained on, to
-    tell seen mentions from unseen ones; a model's own are found where they are unchanged. ``resamples`` of the reports
-    give the intervals; ``seed`` is that of all that is random. ``runtime`` is what computes the models, as for
-    ``Recognizer.from_pretrained``: what is scored is what is served. ``facts``: read the entities' values by these
-    tables, and score them where gold has them.
+    ``.iob``, ``.iob2``, ``.bioes``, ``.txt``); where columns mark no documents, as many sentences make a report as did
+    when the model was trained (``data.join_sentences``; one for predictions). ``baseline`` is a model folder or a file
+    of predictions to compare with, ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that
+    the system was trained on, to tell seen mentions from unseen ones; a model's own are found where they are unchanged.
+    ``resamples`` of the reports give the intervals; ``seed`` is that of all that is random. ``runtime`` is what
+    computes the models, as for ``Recognizer.from_pretrained``: what is scored is what is served. ``facts``: read the
+    entities' values by these tables, and score them where gold has them.
 
     The entity types are the model's (or the baseline's); for predictions alone those of the gold files.
 
@@ -188,7 +189,8 @@ def evaluate(
         systems.append(open_system(baseline, runtime))
     system = systems[0]
     known = next((one.labels for one in systems if one.labels is not None), None)
-    documents = read_gold(paths, known)
+    join_sentences = system.join_sentences
+    documents = read_gold(paths, known, join_sentences)
     labels = LabelSet(known) if known is not None else _gold_labels(documents)
     if rules is not None:
         rules.check_labels(labels)
@@ -200,7 +202,7 @@ def evaluate(
     found: dict[int, list[tuple[Entity, ...]]] = {}
     # Predictions first: what is wrong with them is said before a model has run for minutes.
     for index, one in sorted(enumerate(systems), key=lambda item: item[1].kind == "model"):
-        found[index] = one.find_entities(documents, words, text, labels.types)
+        found[index] = one.find_entities(documents, words, text, labels.types, join_sentences)
     judged, *others = (judge_documents(documents, found[index], words) for index in range(len(systems)))
     for report in judged:
         log_problems(report.document, report.gold)

@@ -13,17 +13,17 @@ from marsad.documents import Document, Entity
 from marsad.errors import MarsadError
 
 
-def read_predictions(path: Path, documents: Sequence[Document]) -> list[tuple[Entity, ...]]:
+def read_predictions(path: Path, documents: Sequence[Document], join_sentences: int = 1) -> list[tuple[Entity, ...]]:
     """The predicted entities of each gold document, in the order of ``documents``.
 
     JSON Lines as ``marsad predict`` writes them: ``id`` and ``entities``; a report's ``text``, and an entity's, may be
     there and must then be the gold one. CoNLL columns (by the file's ending): the texts may differ in blanks, by which
-    tokens are joined, and reports without ids are taken in order.
+    tokens are joined, and reports without ids are taken in order; ``join_sentences`` is that of ``read_gold``.
 
     Raises MarsadError for a file that can't be read, an id that is missing, unknown or stands twice, another text,
     offsets that lie outside the text or overlap.
     """
-    predicted = _read_columns(path, documents) if is_conll(path) else _read_lines(path, documents)
+    predicted = _read_columns(path, documents, join_sentences) if is_conll(path) else _read_lines(path, documents)
     missing = [document.id for document in documents if document.id not in predicted]
     if missing:
         raise MarsadError(
@@ -69,8 +69,8 @@ def _entities(record: dict[str, Any], gold: Document, where: str) -> tuple[Entit
     return entities
 
 
-def _read_columns(path: Path, documents: Sequence[Document]) -> dict[str, tuple[Entity, ...]]:
-    found = read_conll(path)
+def _read_columns(path: Path, documents: Sequence[Document], join_sentences: int) -> dict[str, tuple[Entity, ...]]:
+    found = read_conll(path, join_sentences=join_sentences)
     gold = {document.id: document for document in documents}
     if not any(one.id in gold for one in found) and all(one.id.startswith(f"{path.stem}:") for one in found):
         # Named by their places in the file, since the file names none.

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is judged: a ``model`` folder, or a file of ``predictions``; ``fingerprint`` is SHA-256 of either."""
+    """What is judged: a ``model`` folder, or a file of ``predictions``; ``fingerprint`` is SHA-256 of either.
+
+    ``join_sentences`` is how a model was taught to read CoNLL files that mark no documents (see ``DataConfig``).
+    """
 
     kind: str
     path: str
     fingerprint: str
     recognizer: Recognizer | None = None
+    join_sentences: int = 1
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -44,14 +48,21 @@ class System:
         return TextConfig() if self.recognizer is None else self.recognizer.text_config
 
     def find_entities(
-        self, documents: Sequence[Document], words: Sequence[Words], text: TextConfig, labels: Sequence[str]
+        self,
+        documents: Sequence[Document],
+        words: Sequence[Words],
+        text: TextConfig,
+        labels: Sequence[str],
+        join_sentences: int = 1,
     ) -> list[tuple[Entity, ...]]:
         """What the system finds in each document, whose ``words`` were split under ``text``.
+
+        ``join_sentences`` is how the documents were read, for predictions in columns.
 
         Raises MarsadError for predictions that do not fit the documents, or an entity type that is not in ``labels``.
         """
         if self.recognizer is None:
-            found = read_predictions(Path(self.path), documents)
+            found = read_predictions(Path(self.path), documents, join_sentences)
         else:
             own = self.text_config
             read = words if own == text else [split_words(document.text, own) for document in documents]
@@ -74,9 +85,11 @@ def open_model(path: str | Path, runtime: str = "auto") -> System:
     Raises MarsadError when it is none.
     """
     from marsad.batch.recognizer import Recognizer
+    from marsad.modeling.artifacts import read_saved_config
 
     recognizer = Recognizer.from_pretrained(path, runtime=runtime)
-    return System("model", str(path), recognizer.fingerprint, recognizer)
+    join_sentences = read_saved_config(Path(path)).data.join_sentences
+    return System("model", str(path), recognizer.fingerprint, recognizer, join_sentences)
 
 
 def open_predictions(path: str | Path) -> System:

@@ -35,26 +35,26 @@ class Splits:
 
 def read_splits(config: DataConfig, labels: Sequence[str]) -> Splits:
     """Read what ``config`` names. Raises MarsadError as ``read_gold`` and :func:`hold_out`."""
-    train = read_gold(config.train, labels)
+    train = read_gold(config.train, labels, config.join_sentences)
     if config.dev is None:
         train, dev = hold_out(train, config)
     else:
-        dev = read_gold(config.dev, labels)
+        dev = read_gold(config.dev, labels, config.join_sentences)
     return Splits(train, dev, {"train": _source(config.train), "dev": dev_source(config, dev)})
 
 
 def read_train(config: DataConfig, labels: Sequence[str] | None = None) -> list[Document]:
     """The reports to train on alone. Raises MarsadError as :func:`read_splits`."""
-    train = read_gold(config.train, labels)
+    train = read_gold(config.train, labels, config.join_sentences)
     return train if config.dev is not None else hold_out(train, config)[0]
 
 
 def read_dev(config: DataConfig, labels: Sequence[str] | None = None) -> list[Document]:
     """The dev reports alone. Raises MarsadError as :func:`read_splits`."""
     return (
-        read_gold(config.dev, labels)
+        read_gold(config.dev, labels, config.join_sentences)
         if config.dev is not None
-        else hold_out(read_gold(config.train, labels), config)[1]
+        else hold_out(read_gold(config.train, labels, config.join_sentences), config)[1]
     )
 
 
@@ -76,7 +76,7 @@ def hold_out(documents: Sequence[Document], config: DataConfig) -> tuple[list[Do
 
     Neighbours are held out together, in blocks of at least ``dev_block`` lines, since those of a corpus that marks no
     documents tell one story and share its names. Blocks are drawn by ``dev_seed`` alone, so that runs with other
-    seeds are judged on the same dev.
+    seeds are judged on the same dev; so are those with another ``join_sentences`` that divides ``dev_block``.
 
     Raises MarsadError where the documents make fewer than two blocks.
     """

@@ -279,7 +279,7 @@ def _dev_documents(folder: Path, dev: Sequence[str | Path] | None) -> tuple[dict
     config = read_saved_config(folder)
     if dev is not None:
         paths = [Path(path) for path in dev]
-        documents = read_gold(paths, config.labels)
+        documents = read_gold(paths, config.labels, config.data.join_sentences)
         source: dict[str, Any] = {"files": [str(path) for path in paths], "sha256": fingerprint_files(paths)}
     else:
         paths = list(config.data.train if config.data.dev is None else config.data.dev)

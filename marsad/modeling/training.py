@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainerState,
     TrainingArguments,
     set_seed,
@@ -47,6 +50,7 @@ from marsad.modeling.artifacts import (
     read_saved_config,
     save_artifacts,
 )
+from marsad.modeling.averaging import WeightAverage
 from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
 from marsad.modeling.data import Splits, read_splits
@@ -61,6 +65,7 @@ from marsad.modeling.encoders import (
 )
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
+from marsad.modeling.losses import IGNORED, paired_loss, token_loss
 from marsad.modeling.progress import ProgressCallback
 from marsad.modeling.runs import (
     RUN_FILE,
@@ -78,8 +83,6 @@ from marsad.text.normalization import TextConfig
 from marsad.text.words import Words, split_words
 
 logger = logging.getLogger(__name__)
-
-_IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +125,14 @@ class TrainingResult:
     dev: StrictScores
 
 
-def train(config: Config, resume: bool = False, overwrite: bool = False) -> TrainingResult:
+def train(
+    config: Config, resume: bool = False, overwrite: bool = False, callbacks: Sequence[TrainerCallback] = ()
+) -> TrainingResult:
     """Train a model as ``config`` says and leave it in ``config.output_folder``.
 
     ``resume`` goes on with a run that was killed (from its last checkpoint; from the start where it had none
     yet) and returns at once where the run is already whole. ``overwrite`` replaces a model or a broken-off run.
+    ``callbacks`` are told of the run's course as the Trainer's own are.
 
     Raises MarsadError for every mistake in what was given, before anything is written.
     """
@@ -181,7 +187,8 @@ def train(config: Config, resume: bool = False, overwrite: bool = False) -> Trai
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
     taught = None if teacher is None else teach(teacher, documents.train, encoder, config, work / "teacher")
-    history = _fit(network, encoder, config, splits, taught, work, last_checkpoint(work) if resume else None)
+    checkpoint = last_checkpoint(work) if resume else None
+    history = _fit(network, encoder, config, splits, taught, work, callbacks, checkpoint)
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
@@ -314,7 +321,7 @@ def encode_split(
         tags = tag_ids(alignment.spans, len(words), labels)
         windows = encoder.encode_document(words)
         for window in windows:
-            row = [_IGNORED] * len(window.input_ids)
+            row = [IGNORED] * len(window.input_ids)
             for position, tag in zip(window.first_tokens, tags[window.window.first : window.window.last], strict=True):
                 row[position] = tag
             rows["input_ids"].append(window.input_ids)
@@ -387,15 +394,16 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class _TokenTrainer(Trainer):
-    """The Trainer with our sampler and a learning rate of its own for the head.
+    """The Trainer with our sampler, our losses, learning rates by part of the network, and averaged weights.
 
-    ``constant`` and ``drawn`` are the sampler's.
+    ``loss`` is what a batch read once is judged by; ``constant`` and ``drawn`` are the sampler's.
     """
 
     def __init__(
         self,
         network: PreTrainedModel,
         config: Config,
+        loss: Callable[..., torch.Tensor],
         train_lengths: Sequence[int] | np.ndarray[Any, Any],
         constant: int = 0,
         drawn: int | None = None,
@@ -405,7 +413,13 @@ class _TokenTrainer(Trainer):
         self._training = config.training
         self._train_lengths = train_lengths
         self._constant, self._drawn = constant, drawn
-        super().__init__(model=network, **kwargs)
+        self._loss = loss
+        self._paired_loss = paired_loss(config) if config.training.r_drop else None
+        super().__init__(model=network, compute_loss_func=loss, **kwargs)
+        self.average: WeightAverage | None = None
+        if config.training.averaging is not None:
+            self.average = WeightAverage(network, config.training.averaging)
+            self.add_callback(self.average)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         batch = self.args.per_device_train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
@@ -418,63 +432,77 @@ class _TokenTrainer(Trainer):
                 self._training.learning_rate,
                 self._training.head_learning_rate,
                 self._training.weight_decay,
+                self._training.layer_decay,
             )
             # Fused: on CPUs the plain loop over parameters takes several times as long.
             self.optimizer = torch.optim.AdamW(groups, lr=self._training.learning_rate, fused=True)
         return self.optimizer
 
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The loss of a batch; with R-Drop of the batch read twice, in training alone."""
+        self.compute_loss_func = self._loss
+        if self._paired_loss is not None and model.training:
+            self.compute_loss_func = self._paired_loss
+            inputs = {name: torch.cat([tensor, tensor]) for name, tensor in inputs.items()}
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Dev scores, of the average where there is one."""
+        with nullcontext() if self.average is None else self.average.applied():
+            scores: dict[str, float] = super().evaluate(*args, **kwargs)
+        return scores
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The weights of a checkpoint, the average beside them: both are needed to go on."""
+        super().save_model(output_dir, _internal_call)
+        if self.average is not None and output_dir is not None and self.args.should_save:
+            self.average.save(Path(output_dir))
+
 
 def parameter_groups(
-    network: nn.Module, learning_rate: float, head_learning_rate: float, weight_decay: float
+    network: nn.Module,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    layer_decay: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Four groups for the optimizer: encoder and head, each with and without weight decay.
+    """Groups for the optimizer: encoder and head, each with and without weight decay.
 
-    Biases and layer norms (one-dimensional parameters) are not decayed.
+    Biases and layer norms (one-dimensional parameters) are not decayed. With ``layer_decay`` there is a pair of groups
+    for each layer of the encoder: the last layer has ``learning_rate``, each one below it ``layer_decay`` times that of
+    the one above, the embeddings come last (Clark et al. 2020, ELECTRA; Howard and Ruder 2018).
+
+    Raises MarsadError where ``layer_decay`` is given and the names of the encoder's parameters number no layers.
     """
     prefix = f"{network.base_model_prefix}."
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    rates = {} if layer_decay is None else _layer_rates(network, prefix, learning_rate, layer_decay)
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(prefix), parameter.ndim > 1), []).append(parameter)
+            rate = rates.get(name, learning_rate) if name.startswith(prefix) else head_learning_rate
+            groups.setdefault((name.startswith(prefix), rate, parameter.ndim > 1), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "lr": learning_rate if body else head_learning_rate,
-            "weight_decay": weight_decay if matrix else 0.0,
-        }
-        for (body, matrix), parameters in groups.items()
+        {"params": parameters, "lr": rate, "weight_decay": weight_decay if matrix else 0.0}
+        for (_, rate, matrix), parameters in groups.items()
     ]
 
 
-def token_loss(config: Config) -> Callable[..., torch.Tensor]:
-    """Cross-entropy over the words' first sub-tokens, with the config's class weights and smoothing.
+_LAYER = re.compile(r"\.(?:layer|layers|h)\.(\d+)\.")
 
-    The result takes the network's output, labels [batch, tokens] and the number of labelled tokens in the
-    optimizer's whole step (all processes and accumulated batches), by which the sum is divided.
-    """
-    weights = None
-    if config.training.class_weights is not None:
-        weights = torch.tensor(
-            [
-                config.training.class_weights.get(tag.removeprefix("B-").removeprefix("I-"), 1.0)
-                for tag in config.label_set.tags
-            ]
+
+def _layer_rates(network: nn.Module, prefix: str, learning_rate: float, decay: float) -> dict[str, float]:
+    """The learning rates of the parameters of the encoder's layers and embeddings, by name."""
+    body = [name for name, _ in network.named_parameters() if name.startswith(prefix)]
+    layers = {name: int(found.group(1)) for name in body if (found := _LAYER.search(name))}
+    if not layers:
+        raise MarsadError(
+            f"training.layer_decay: the encoder ({type(network).__name__}) numbers no layers in the names of its "
+            "parameters, such as encoder.layer.0; leave layer_decay away"
         )
-    smoothing = config.training.label_smoothing
-
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
-        logits = outputs["logits"].float()
-        total = nn.functional.cross_entropy(
-            logits.view(-1, logits.shape[-1]),
-            labels.view(-1),
-            weight=None if weights is None else weights.to(logits.device),
-            ignore_index=_IGNORED,
-            reduction="sum",
-            label_smoothing=smoothing,
-        )
-        return total / (num_items_in_batch if num_items_in_batch is not None else (labels != _IGNORED).sum())
-
-    return loss
+    count = max(layers.values()) + 1
+    rates = {name: learning_rate * decay ** (count - 1 - layer) for name, layer in layers.items()}
+    below = learning_rate * decay**count
+    return rates | {name: below for name in body if name not in layers and "embed" in name}
 
 
 def processes() -> PartialState:
@@ -553,6 +581,7 @@ def _fit(
     splits: Mapping[str, EncodedSplit],
     taught: Taught | None,
     work: Path,
+    told: Sequence[TrainerCallback],
     checkpoint: Path | None,
 ) -> list[dict[str, Any]]:
     """Run the Trainer; leaves the best checkpoint's weights in ``network`` and returns the log of the run.
@@ -572,7 +601,7 @@ def _fit(
     arguments = training_arguments(config, work)
     # What a broken-off run logged after its checkpoint is logged again.
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
-    callbacks: list[Any] = [ProgressCallback(tokens)]
+    callbacks: list[Any] = [ProgressCallback(tokens), *told]
     if processes().is_main_process:
         callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
     if config.training.patience is not None:
@@ -580,6 +609,7 @@ def _fit(
     trainer = _TokenTrainer(
         network,
         config,
+        loss,
         train_lengths=window_lengths(dataset),
         constant=constant,
         drawn=drawn,
@@ -587,7 +617,6 @@ def _fit(
         train_dataset=dataset,
         eval_dataset=splits["dev"].dataset,
         data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8),
-        compute_loss_func=loss,
         compute_metrics=_dev_metrics(splits["dev"], config),
         callbacks=callbacks,
     )
@@ -597,7 +626,12 @@ def _fit(
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         if state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
             arguments.num_train_epochs = state.epoch  # it had stopped early, which the Trainer forgets
+        if trainer.average is not None:
+            trainer.average.load(checkpoint)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if trainer.average is not None and trainer.state.best_model_checkpoint is not None:
+        trainer.average.load(Path(trainer.state.best_model_checkpoint))
+        trainer.average.adopt()
     return list(trainer.state.log_history)
 
 

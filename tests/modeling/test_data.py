@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marsad.annotations.formats import conll
+from marsad.annotations.gold import read_gold
 from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.cli import main
 from marsad.config import Config, DataConfig, load_config
@@ -139,6 +140,40 @@ def test_a_model_from_columns_without_a_dev_split(
         export_onnx(model)
     with pytest.raises(MarsadError, match=r"data was another \(.*train\.sha256\)"):
         train(config, resume=True)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_joined_sentences_stand_among_their_neighbours_and_dev_stays(columns: Path, count: int):
+    alone = read_splits(held_out_of(columns, dev_block=10), LABELS)
+    joined = read_splits(held_out_of(columns, dev_block=10, join_sentences=count), LABELS)
+    for one, other in ((alone.train, joined.train), (alone.dev, joined.dev)):
+        assert [line for document in other for line in document.text.split("\n")] == [each.text for each in one]
+        mentions = [
+            [(each.text[entity.start : entity.end], entity.label) for each in documents for entity in each.entities]
+            for documents in (one, other)
+        ]
+        assert mentions[0] == mentions[1] and mentions[0]
+        assert {each.text.count("\n") + 1 for each in other[:-1]} == {count}
+
+
+def test_joining_leaves_marked_documents_alone(tmp_path: Path, corpus: Path):
+    documents = read_documents(corpus / "dev.jsonl")
+    conll.write(documents, tmp_path / "marked.conll")
+    assert read_gold([tmp_path / "marked.conll"], join_sentences=4) == documents
+
+
+def test_a_model_is_judged_on_columns_as_it_learned_to_read_them(
+    columns: Path, write_tiny_config: Callable[..., Path], tmp_path: Path
+):
+    data = {"train": str(columns), "dev": None, "dev_share": 0.2, "dev_block": 6, "join_sentences": 3}
+    config = load_config(write_tiny_config(tmp_path / "tiny.yaml", data=data, training={"epochs": 2}))
+    train(config)
+    sentences = read_gold([columns])
+    result = evaluate(config.output_folder, [columns], baseline=columns)
+    assert result.reports == -(-len(sentences) // 3)
+    assert result.strict.overall.gold == sum(len(one.entities) for one in sentences)
+    assert result.comparison is not None
+    assert result.comparison.metrics[0].baseline == 1  # the same columns, read as the gold ones are
 
 
 def test_a_label_outside_the_set_is_named_with_its_file(columns: Path):

@@ -26,12 +26,12 @@ from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling import training as training_module
 from marsad.modeling.artifacts import load_network_of, load_tagger
+from marsad.modeling.losses import token_loss
 from marsad.modeling.training import (
     LengthGroupedSampler,
     TrainingResult,
     encode_split,
     parameter_groups,
-    token_loss,
     train,
 )
 
@@ -547,6 +547,41 @@ def test_parameter_groups_cover_every_parameter_once() -> None:
         assert group["weight_decay"] == (0.01 if decayed else 0.0), name
     frozen = network.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     assert id(frozen) not in {id(one) for group in parameter_groups(network, 1, 1, 0) for one in group["params"]}
+
+
+def test_layer_decay_gives_each_layer_its_learning_rate() -> None:
+    network = BertForTokenClassification(
+        BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16)
+    )
+    groups = parameter_groups(network, 1e-4, 1e-3, 0.01, layer_decay=0.5)
+    settings = {id(parameter): group for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(settings) == len([*network.parameters()])
+    expected = {"embeddings.": 1.25e-5, "layer.0.": 2.5e-5, "layer.1.": 5e-5, "layer.2.": 1e-4, "classifier.": 1e-3}
+    for name, parameter in network.named_parameters():
+        (rate,) = [rate for part, rate in expected.items() if part in name]
+        assert settings[id(parameter)]["lr"] == pytest.approx(rate), name
+        assert bool(settings[id(parameter)]["weight_decay"]) == (parameter.ndim > 1)
+    no_layers = torch.nn.Module()
+    no_layers.base_model_prefix = "body"  # type: ignore[assignment]
+    no_layers.body = torch.nn.Linear(2, 2)
+    with pytest.raises(MarsadError, match=r"training\.layer_decay: .* numbers no layers"):
+        parameter_groups(no_layers, 1e-4, 1e-3, 0.01, layer_decay=0.9)
+
+
+def test_r_drop_changes_nothing_without_dropout(write_tiny_config: WriteConfig, tmp_path: Path) -> None:
+    runs: dict[tuple[float, float], list[float]] = {}
+    for dropout in (0.0, 0.3):
+        for weight in (0.0, 2.0):
+            name = f"{dropout:g}-{weight:g}"
+            path = write_tiny_config(
+                tmp_path / f"{name}.yaml",
+                output=str(tmp_path / name),
+                model={"dropout": dropout},
+                training={"epochs": 1, "r_drop": weight, "log_every": 1},
+            )
+            runs[dropout, weight] = losses(train(load_config(path)).folder)
+    assert runs[0.0, 2.0] == pytest.approx(runs[0.0, 0.0], rel=1e-3)
+    assert runs[0.3, 2.0] != pytest.approx(runs[0.3, 0.0], rel=1e-3)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

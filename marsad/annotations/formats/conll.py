@@ -10,7 +10,7 @@ entity cuts a word, holds none or crosses a line, nor a score: a document with s
 which is read as long as it agrees with the tags.
 
 Without these comments the words are joined by blanks and the sentences by line feeds; without ``-DOCSTART-`` and
-``# id`` too, each sentence is a document ``STEM:LINE``.
+``# id`` too, each sentence is a document ``STEM:LINE``, or as many neighbouring ones as the caller asks for.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ class _Open:
     ignored: int = 0
 
 
-def read_conll(path: Path, encoding: str = "utf-8") -> list[Document]:
+def read_conll(path: Path, encoding: str = "utf-8", join_sentences: int = 1) -> list[Document]:
     """The documents of a CoNLL file; what had to be read otherwise than it stands is counted in the log.
+
+    ``join_sentences``: the sentences that make a document where the file marks none.
 
     Raises MarsadError naming file and line: a file that can't be read or holds no word, a line that is no word with its
     tag, words that do not stand in their ``# text``, an id that stands twice.
@@ -67,7 +69,7 @@ def read_conll(path: Path, encoding: str = "utf-8") -> list[Document]:
     documents: list[Document] = []
     places: dict[str, str] = {}
     changes: list[str] = []
-    for report in read(path, encoding):
+    for report in read(path, encoding, join_sentences):
         checked = report if isinstance(report, LeftOut) else check_report(report)
         if isinstance(checked, LeftOut):
             raise MarsadError(f"{checked.where}: {checked.reason}")
@@ -83,7 +85,7 @@ def read_conll(path: Path, encoding: str = "utf-8") -> list[Document]:
     return documents
 
 
-def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
+def read(path: Path, encoding: str = "utf-8", join_sentences: int = 1) -> Iterator[RawReport | LeftOut]:
     """The documents of a CoNLL file as they stand there, one at a time.
 
     Tags that their scheme does not allow are read as conlleval reads them (an ``I-`` without a beginning begins an
@@ -91,7 +93,7 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
     """
     scheme = find_scheme(path, encoding)
     found = False
-    for one in _documents(path, encoding):
+    for one in _documents(path, encoding, join_sentences):
         found = True
         yield _report(one, path, scheme)
     if not found:
@@ -101,7 +103,7 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
 # --- lines -----------------------------------------------------------------------------------------------
 
 
-def _documents(path: Path, encoding: str) -> Iterator[_Open]:
+def _documents(path: Path, encoding: str, join_sentences: int = 1) -> Iterator[_Open]:
     """The documents of a file, comments still as strings."""
     current: _Open | None = None
     sentence: list[_Row] = []
@@ -138,7 +140,8 @@ def _documents(path: Path, encoding: str) -> Iterator[_Open]:
                 "(O, B-ACTOR, …) last, with a tab or blanks between them"
             )
         if not sentence:
-            if current is None or (current.sentences and not (marked and current.begun)):
+            full = 1 if marked else join_sentences
+            if current is None or (len(current.sentences) >= full and not (marked and current.begun)):
                 if current is not None:
                     yield current
                 current = _Open(number, False)
