@@ -260,6 +260,14 @@ class OnnxRecord:
     adopted: bool
     versions: Mapping[str, str]
 
+    def __str__(self) -> str:
+        """What became of it, and what int8 costs."""
+        fp32, int8 = self.fp32["overall"]["f1"], self.int8["overall"]["f1"]
+        scores = f"strict F1 on {', '.join(self.dev['files'])}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {self.drop:.4f}"
+        if self.adopted:
+            return f"adopted; {scores}"
+        return f"refused, a drop of at most {self.max_drop:g} is allowed, and PyTorch serves; {scores}"
+
 
 def read_onnx_record(folder: Path) -> OnnxRecord | None:
     """``onnx.json`` of a model folder; None where there is none or it is damaged."""
