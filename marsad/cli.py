@@ -110,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=13, metavar="N", help="seed of whatever is random (13)")
     _add_runtime(evaluate)
     evaluate.add_argument(
+        "--baseline-runtime",
+        choices=("auto", "torch", "onnx"),
+        help="of the baseline, where it is another: one model against itself, int8 against fp32",
+    )
+    evaluate.add_argument(
         "--facts", action="store_true", help="score the values of numbers and dates too, where gold entities have any"
     )
     evaluate.add_argument(
@@ -447,6 +452,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         resamples=options.resamples,
         seed=options.seed,
         runtime=options.runtime,
+        baseline_runtime=options.baseline_runtime,
         facts=FactTables.load() if options.facts else None,
     )
     print(evaluation.table())
