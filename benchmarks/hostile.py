@@ -3,7 +3,8 @@
     python benchmarks/hostile.py models/marsad
 
 Writes rows of every kind below, runs the command on them as a user would and checks that each row stands in the output
-or among the rejects, never in both, and that every entity is the exact slice of its text.
+or among the rejects, never in both, and that every entity is the exact slice of its text. Then the same few reports are
+read with and without a line of 200 MB among them (``--huge``), and the peak memory of both runs is compared.
 """
 
 from __future__ import annotations
@@ -132,11 +133,44 @@ def check(rows: list[HostileRow], output: Path) -> Counter[str]:
     return Counter(reports=len(found), rejects=len(rejects), entities=sum(len(record["entities"]) for record in found))
 
 
+def check_huge_line(model: Path, megabytes: int, folder: Path) -> str:
+    """Peak memory with one huge line and without. Raises ValueError where it grows by 5 %, or the line is no reject."""
+    from memory import measure_command
+
+    reports = [json.dumps({"id": f"r{number}", "text": SENTENCE}) + "\n" for number in range(600)]
+    peaks = []
+    for name, size in (("without", 0), ("with", megabytes)):
+        source, output = folder / f"{name}.jsonl", folder / f"{name}.out.jsonl"
+        with source.open("w", encoding="utf-8") as file:
+            file.writelines(reports[:300])
+            if size:
+                file.write('{"id": "huge", "text": "')
+                for _ in range(size):
+                    file.write("x" * 1_000_000)
+                file.write('"}\n')
+            file.writelines(reports[300:])
+        command = [sys.executable, str(ROOT / "predict.py"), str(model), str(source), "--output", str(output)]
+        measured = measure_command(command)
+        rejects = Path(f"{output}.rejects.jsonl")
+        lines = [json.loads(line)["line"] for line in rejects.read_bytes().splitlines()] if rejects.exists() else []
+        found = len(output.read_bytes().splitlines())
+        if (measured.code, lines, found) != (3 if size else 0, [301] if size else [], len(reports)):
+            raise ValueError(
+                f"{name} the huge line: exit code {measured.code}, {found} reports, lines {lines} rejected"
+            )
+        peaks.append(measured.peak)
+    few, many = peaks
+    if many > 1.05 * few:
+        raise ValueError(f"a line of {megabytes} MB raises the peak memory from {few:.0f} to {many:.0f} MiB")
+    return f"a line of {megabytes} MB: rejected by its number, peak memory {many:.0f} MiB, {few:.0f} MiB without it"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--longest", type=int, default=2_500_000, help="characters; an Arabic one has two bytes")
+    parser.add_argument("--huge", type=int, default=200, metavar="MB", help="of the huge line; 0 for none (200)")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
     rows = list(hostile_rows(options.rows, options.seed, options.longest))
@@ -154,6 +188,9 @@ def main() -> None:
         ", ".join(f"{count} {what}" for what, count in counts.items()),
         f"in {time.monotonic() - began:.0f} s: all found",
     )
+    if options.huge:
+        with tempfile.TemporaryDirectory() as folder:
+            print(check_huge_line(options.model, options.huge, Path(folder)))
 
 
 if __name__ == "__main__":

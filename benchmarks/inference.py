@@ -7,10 +7,15 @@ ours starts from whole reports and ends with entities. ``base`` is the pipeline 
 (12 layers, hidden size 768, 64,000 pieces) whose weights are random.
 
 The bound is what the int8 matrix products of the network alone would take, measured in the same rounds by ONNX Runtime
-on the network's own shapes.
+on the network's own shapes. ``one core`` has the whole process bound to one; ``with facts`` reads the values of all
+that was found as well.
+
+Memory is that of ``predict.py`` on 10,000 short reports and on ``--rss`` of them, from file to file; the first output
+is its line for a file of one report, from the start of the process. All takes some eight minutes on two quiet cores,
+and half an hour more with ``--rss 1000000``.
 
     marsad export-onnx models/marsad
-    python benchmarks/inference.py models/marsad data/dev.jsonl data/train.jsonl --reports 200
+    python benchmarks/inference.py models/marsad data/dev.jsonl data/train.jsonl
 """
 
 from __future__ import annotations
@@ -18,8 +23,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,34 +35,55 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from memory import Measured, measure_command
 
 from marsad import Recognizer
 from marsad.annotations.jsonl import read_documents
 from marsad.errors import MarsadError
+from marsad.facts.facts import FactTables
 from marsad.modeling.artifacts import Tagger, load_network_of, load_tagger
 from marsad.modeling.runtimes import load_onnx
 from marsad.text.words import split_words
 
+ROOT = Path(__file__).parent.parent
 GEMM_ROWS = 512
+# The names of the arms that the table of aims compares.
+PIPELINE, BASE, TORCH, INT8 = "pipeline", "pipeline, base size", "marsad, PyTorch", "marsad, int8"
+ONE_CORE, FACTS = "marsad, int8, one core", "marsad, int8, with facts"
+FEW = 10_000
 
 
 @dataclass
 class Arm:
-    """One way of finding entities. ``run`` works through ``reports`` reports with ``tokens`` sub-tokens in all."""
+    """One way of finding entities. ``run`` works through ``reports`` reports with ``tokens`` sub-tokens in all.
+
+    ``batch``: reports that it reads at once; ``cores``: that it may use, all where None.
+    """
 
     name: str
     run: Callable[[], object]
     reports: int
     tokens: int
+    batch: int | None = None
+    cores: int | None = None
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
 
     def measure(self) -> None:
         """One round: seconds a report."""
+        every = os.sched_getaffinity(0)
+        bind(set(sorted(every)[: self.cores]))
         began, used = time.perf_counter(), time.process_time()
         self.run()
         self.wall.append((time.perf_counter() - began) / self.reports)
         self.processor.append((time.process_time() - used) / self.reports)
+        bind(every)
+
+
+def bind(cores: set[int]) -> None:
+    """Lets this process, with all threads that it has, use these cores only."""
+    for task in os.listdir("/proc/self/task"):  # noqa: PTH208
+        os.sched_setaffinity(int(task), cores)
 
 
 def build_arms(model: Path, texts: list[str], threads: int, base_share: int) -> tuple[list[Arm], Arm]:
@@ -77,17 +103,24 @@ def build_arms(model: Path, texts: list[str], threads: int, base_share: int) -> 
     ]
     same, best = pipeline_of(network, tagger, windows[:64])
     base, base_best = pipeline_of(base_network(network), tagger, windows[:16])
+    count = len(texts)
+    torch_alone, int8 = (Recognizer.from_pretrained(model, "cpu", runtime, threads) for runtime in ("torch", "onnx"))
+    one_core = Recognizer.from_pretrained(model, "cpu", "onnx", 1)
+    tables = FactTables.load()
+
+    def with_facts() -> None:
+        for prediction in int8.stream(texts):
+            facts = prediction.facts(tables)
+            facts.value_records(), facts.incident_records()
+
     arms = [
-        Arm(f"pipeline, batch {best}", lambda: same(windows, batch_size=best), len(texts), tokens),
-        Arm(
-            f"pipeline, base size, batch {base_best}", lambda: base(few_windows, batch_size=base_best), few, few_tokens
-        ),
+        Arm(PIPELINE, lambda: same(windows, batch_size=best), count, tokens, batch=best),
+        Arm(BASE, lambda: base(few_windows, batch_size=base_best), few, few_tokens, batch=base_best),
+        Arm(TORCH, lambda: torch_alone.predict(texts), count, tokens),
+        Arm(INT8, lambda: int8.predict(texts), count, tokens),
+        Arm(ONE_CORE, lambda: one_core.predict(texts), count, tokens, cores=1),
+        Arm(FACTS, with_facts, count, tokens),
     ]
-    for runtime in ("torch", "onnx"):
-        recognizer = Recognizer.from_pretrained(model, "cpu", runtime, threads)
-        arms.append(Arm(f"marsad {runtime}", lambda one=recognizer: one.predict(texts), len(texts), tokens))
-    alone = Recognizer.from_pretrained(model, "cpu", "onnx", 1)
-    arms.append(Arm("marsad onnx, one thread", lambda: alone.predict(texts), len(texts), tokens))
     rounds = max(1, tokens // GEMM_ROWS)
     products = matrix_products(shapes, threads)
     return arms, Arm("int8 products", lambda: products(rounds), len(texts), rounds * GEMM_ROWS)
@@ -165,57 +198,43 @@ def matrix_products(shapes: list[tuple[int, int]], threads: int) -> Callable[[in
     return run
 
 
-def stream_reports(model: Path, texts: list[str], count: int, threads: int) -> dict[str, float]:
-    """Streams so many reports through a fresh process: seconds to the first one, peak memory on the way."""
-    import psutil
-
-    began = psutil.Process().create_time()
-    recognizer = Recognizer.from_pretrained(model, "cpu", "onnx", threads)
-    predictions = recognizer.stream(islice(cycle(texts), count))
-    next(predictions)
-    first = time.time() - began
-    for _ in predictions:
-        pass
-    return {"first": first, "peak": peak_memory()}
-
-
-def peak_memory() -> float:
-    """MiB. Linux passes getrusage's figure on from the process that started this one, but not this."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-
-
-def in_process(options: argparse.Namespace, count: int) -> dict[str, float]:
-    command = [sys.executable, __file__, str(options.model), *map(str, options.files), "--stream", str(count)]
-    command += ["--threads", str(options.threads), "--short", str(options.short)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ})
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+def predict_short(options: argparse.Namespace, count: int, output: str | None) -> Measured:
+    """``predict.py`` on ``count`` reports cut to ``--short`` characters, to a file, or to standard output."""
+    texts = [text[: options.short] for text in read_texts(options)]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "reports.jsonl"
+        with source.open("w", encoding="utf-8") as file:
+            for number, text in enumerate(islice(cycle(texts), count)):
+                file.write(json.dumps({"id": str(number), "text": text}) + "\n")
+        command = [sys.executable, str(ROOT / "predict.py"), str(options.model), str(source), "--runtime", "onnx"]
+        command += ["--threads", str(options.threads), "--output", output or str(Path(folder) / "out.jsonl")]
+        measured = measure_command(command)
+    if measured.code:
+        raise MarsadError(f"predict.py ended with {measured.code}")
+    return measured
 
 
 def read_texts(options: argparse.Namespace) -> Iterator[str]:
     for document in read_documents(options.files):
-        yield document.text[: options.short] if options.short else document.text
+        yield document.text
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("files", type=Path, nargs="+", help="reports, JSON Lines")
-    parser.add_argument("--reports", type=int, default=100, help="reports a round (100)")
+    parser.add_argument("--reports", type=int, default=80, help="reports a round (80)")
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--threads", type=int, default=2, help="(2)")
-    parser.add_argument("--streamed", type=int, nargs=2, default=(200, 1000), help="reports streamed to measure memory")
-    parser.add_argument("--short", type=int, default=0, help="cut each report to so many characters")
-    parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--rss", type=int, default=50_000, help="short reports to measure memory on (50000); 0 for none"
+    )
+    parser.add_argument("--short", type=int, default=40, help="characters of a short report (40)")
     options = parser.parse_args()
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    if options.stream:
-        print(json.dumps(stream_reports(options.model, list(read_texts(options)), options.stream, options.threads)))
-        return 0
     load_onnx(options.model, 1)  # said at once if it is not there
     texts = list(islice(cycle(read_texts(options)), options.reports))
     arms, products = build_arms(options.model, texts, options.threads, base_share=8)
@@ -225,36 +244,62 @@ def main() -> int:
             if number == 0:  # the first round warms up
                 arm.wall.clear()
                 arm.processor.clear()
-    print_table(arms, products, options)
-    for count in options.streamed:
-        figures = in_process(options, count)
-        print(
-            f"{count:9,} reports streamed: first after {figures['first']:.1f} s, peak memory {figures['peak']:.0f} MiB"
-        )
+    print_arms(arms, products, options)
+    first = min(predict_short(options, 1, "-").first for _ in range(3))
+    peaks = [predict_short(options, count, None).peak for count in (FEW, options.rss)] if options.rss else None
+    print_aims(arms, products, first, peaks, options)
     return 0
 
 
-def print_table(arms: list[Arm], products: Arm, options: argparse.Namespace) -> None:
-    """Rates, and how many times as fast the int8 runtime is: by wall time and by processor time, round by round."""
-    (onnx,) = (arm for arm in arms if arm.name == "marsad onnx")
+def print_arms(arms: list[Arm], products: Arm, options: argparse.Namespace) -> None:
+    """Medians over the rounds."""
     print(
-        f"{options.reports} reports of {onnx.tokens / onnx.reports:.0f} sub-tokens, {options.threads} threads, ", end=""
+        f"{options.reports} reports of {tokens_per_report(arms):.0f} sub-tokens, {options.threads} threads, "
+        f"medians of {options.rounds} rounds"
     )
-    print(f"medians of {options.rounds} rounds")
-    print(f"{'':34} {'reports/s':>10} {'sub-tokens/s':>13} {'CPU ms/report':>14} {'int8 is':>9} {'by CPU':>8}")
+    print(f"{'':34} {'reports/s':>10} {'sub-tokens/s':>13} {'CPU ms/report':>14}")
     for arm in (*arms, products):
         rate = 1 / median(arm.wall)
-        wall = median(theirs / ours for theirs, ours in zip(arm.wall, onnx.wall, strict=True))
-        cpu = median(theirs / ours for theirs, ours in zip(arm.processor, onnx.processor, strict=True))
-        per_report = arm.tokens / arm.reports
-        print(
-            f"{arm.name:34} {rate:10.1f} {rate * per_report:13,.0f} {median(arm.processor) * 1000:14.1f} "
-            f"{wall:8.2f}× {cpu:7.2f}×"
-        )
-    scale = (onnx.tokens / onnx.reports) / (products.tokens / products.reports)
-    wall = scale * median(bound / ours for bound, ours in zip(products.wall, onnx.wall, strict=True))
-    cpu = scale * median(bound / ours for bound, ours in zip(products.processor, onnx.processor, strict=True))
-    print(f"share of the int8 bound that is reached, end to end: {wall:.0%} by wall time, {cpu:.0%} by processor time")
+        name = arm.name if arm.batch is None else f"{arm.name}, batch {arm.batch}"
+        print(f"{name:34} {rate:10.1f} {rate * arm.tokens / arm.reports:13,.0f} {median(arm.processor) * 1000:14.1f}")
+
+
+def tokens_per_report(arms: list[Arm]) -> float:
+    """Sub-tokens of a report."""
+    return arms[0].tokens / arms[0].reports
+
+
+def ratio(over: Arm, under: Arm, by: str) -> float:
+    """How many times as long one arm takes as the other for a sub-token: the median over the rounds."""
+    same = (under.tokens / under.reports) / (over.tokens / over.reports)
+    pairs = zip(getattr(over, by), getattr(under, by), strict=True)
+    return same * median(long / short for long, short in pairs)
+
+
+def print_aims(
+    arms: list[Arm], products: Arm, first: float, peaks: list[float] | None, options: argparse.Namespace
+) -> None:
+    """What is to be reached, and what is: rounds compared pairwise, by wall time and by processor time."""
+    of = {arm.name: arm for arm in arms}
+    times = [
+        ("times as fast as the pipeline", PIPELINE, "6", "10"),
+        ("times as fast as it with BERT-base", BASE, "22", "40"),
+    ]
+    print(f"\n{'':44} {'at least':>9} {'aim':>6} {'wall':>8} {'CPU':>8}")
+    for what, name, least, aim in times:
+        wall, cpu = (ratio(of[name], of[INT8], by) for by in ("wall", "processor"))
+        print(f"{what:44} {least:>8}× {aim:>5}× {wall:7.1f}× {cpu:7.1f}×")
+    wall, cpu = (ratio(products, of[INT8], by) for by in ("wall", "processor"))
+    print(f"{'share of the int8 products, end to end':44} {'55%':>9} {'75%':>6} {wall:8.0%} {cpu:8.0%}")
+    wall = ratio(of[ONE_CORE], of[INT8], "wall")
+    print(f"{f'times as fast on {options.threads} cores as on one':44} {'1.8':>8}× {'':>6} {wall:7.2f}×")
+    wall, cpu = (ratio(of[FACTS], of[INT8], by) - 1 for by in ("wall", "processor"))
+    print(f"{'time that --facts adds':44} {'15% at most':>16} {wall:8.0%} {cpu:8.0%}")
+    print(f"{'start to first output, best of 3':44} {'4 s at most':>16} {first:6.1f} s")
+    if peaks is not None:
+        few, many = peaks
+        print(f"{f'peak memory, {FEW:,} short reports':44} {'700 MiB at most':>16} {few:4.0f} MiB")
+        print(f"{f'  {options.rss:,} short reports':44} {'±5%':>16} {many:4.0f} MiB ({many / few - 1:+.1%})")
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 13,
     runtime: str = "auto",
+    baseline_runtime: str | None = None,
     facts: FactTables | None = None,
 ) -> Evaluation:
     """Judge a model folder, or a file of ``predictions`` made elsewhere, on files of annotated reports.
@@ -167,8 +168,9 @@ def evaluate(
     of predictions to compare with, ``gate`` a YAML file such as ``configs/gate.yaml``. ``train`` names the files that
     the system was trained on, to tell seen mentions from unseen ones; a model's own are found where they are unchanged.
     ``resamples`` of the reports give the intervals; ``seed`` is that of all that is random. ``runtime`` is what
-    computes the models, as for ``Recognizer.from_pretrained``: what is scored is what is served. ``facts``: read the
-    entities' values by these tables, and score them where gold has them.
+    computes the models, as for ``Recognizer.from_pretrained``: what is scored is what is served; ``baseline_runtime``
+    is the baseline's, if another (one model against itself, int8 against fp32). ``facts``: read the entities' values by
+    these tables, and score them where gold has them.
 
     The entity types are the model's (or the baseline's); for predictions alone those of the gold files.
 
@@ -186,7 +188,7 @@ def evaluate(
     rules = None if gate is None else load_gate(gate, baseline is not None)
     systems = [open_model(model, runtime) if model is not None else open_predictions(predictions or "")]
     if baseline is not None:
-        systems.append(open_system(baseline, runtime))
+        systems.append(open_system(baseline, baseline_runtime or runtime))
     system = systems[0]
     known = next((one.labels for one in systems if one.labels is not None), None)
     join_sentences = system.join_sentences

@@ -22,7 +22,7 @@ from marsad.evaluation.evaluate import Evaluation, evaluate
 from marsad.evaluation.gate import apply_gate, load_gate
 from marsad.evaluation.systems import training_documents
 from marsad.files import to_json
-from marsad.modeling.artifacts import read_checked
+from marsad.modeling.artifacts import OnnxRecord, load_tagger, read_checked, read_onnx_record
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
 
@@ -35,13 +35,14 @@ class Promotion:
     """How a model did at the gate, and whether it is now the current one.
 
     ``first``: there was none before it. ``unchecked``: why it could not be told whether the model was trained on the
-    test split; None where it was not.
+    test split; None where it was not. ``onnx``: what came of its export for ONNX Runtime, or why there was none.
     """
 
     evaluation: Evaluation
     promoted: bool
     first: bool
     unchecked: str | None
+    onnx: OnnxRecord | str
 
 
 def promote(
@@ -49,10 +50,13 @@ def promote(
     test: Sequence[str | Path] = ("data/test.jsonl",),
     current: str | Path = "models/current",
     gate: str | Path = "configs/gate.yaml",
+    onnx: bool = True,
 ) -> Promotion:
     """Judge a model on the test split; where it passes the gate against the current one, make it the current one.
 
     Where there is no current model yet, the gate's rules about drops don't apply. A model that fails changes nothing.
+    With ``onnx``, the copy that becomes current gets an int8 network before it does, unless the model has one; where
+    that can't be made, or costs too much of dev F1, PyTorch serves the model, and the result says why.
 
     Raises MarsadError when something can't be read, ``current`` is no link, the model is the current one already, or a
     report of the test split is among those that the model was trained on.
@@ -69,10 +73,13 @@ def promote(
     evaluation = evaluate(model, test, baseline=None if old is None else current)
     unchecked = _check_unseen(evaluation)
     evaluation = replace(evaluation, gate=apply_gate(rules, evaluation.strict, evaluation.comparison))
+    exported: OnnxRecord | str = "it was not promoted"
     if evaluation.passed:
-        _switch(current, _keep(model, current, manifest.name, manifest.fingerprint))
-        _append(current, _entry(evaluation, old))
-    return Promotion(evaluation, evaluation.passed, old is None, unchecked)
+        folder = _keep(model, current, manifest.name, manifest.fingerprint)
+        exported = _add_onnx(folder) if onnx else "it was not asked for"
+        _switch(current, folder)
+        _append(current, _entry(evaluation, old, exported))
+    return Promotion(evaluation, evaluation.passed, old is None, unchecked, exported)
 
 
 def rollback(current: str | Path = "models/current") -> dict[str, Any]:
@@ -165,7 +172,7 @@ def _folded(document: Document) -> str:
     return " ".join(split_words(document.text, _FOLDED).texts())
 
 
-def _entry(evaluation: Evaluation, old: str | None) -> dict[str, Any]:
+def _entry(evaluation: Evaluation, old: str | None, onnx: OnnxRecord | str) -> dict[str, Any]:
     """The line of a promotion: who beat whom, by how much, on which data."""
     comparison, gate = evaluation.comparison, evaluation.gate
     return {
@@ -184,6 +191,7 @@ def _entry(evaluation: Evaluation, old: str | None) -> dict[str, Any]:
         },
         "comparison": None if comparison is None else [metric.record() for metric in comparison.metrics],
         "gate": None if gate is None else gate.record(),
+        "onnx": {"reason": onnx} if isinstance(onnx, str) else {"adopted": onnx.adopted, "drop": onnx.drop},
     }
 
 
@@ -209,6 +217,20 @@ def _keep(model: Path, current: Path, name: str, fingerprint: str) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         raise MarsadError(f"{folder}: can't be written ({error.strerror or error})") from None
     return folder
+
+
+def _add_onnx(folder: Path) -> OnnxRecord | str:
+    """The int8 network of a model folder, made where there is no usable one; why there is none where it can't be."""
+    from marsad.modeling.export import export_onnx
+    from marsad.modeling.runtimes import onnx_problem
+
+    record = read_onnx_record(folder)
+    if record is not None and onnx_problem(folder, load_tagger(folder)) is None:
+        return record
+    try:
+        return export_onnx(folder)
+    except MarsadError as error:
+        return str(error)
 
 
 def _switch(current: Path, folder: Path) -> None:

@@ -43,7 +43,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         yield from evaluation.facts.lines()
     if evaluation.comparison is not None and evaluation.baseline is not None:
         yield ""
-        yield from _comparison_lines(evaluation.comparison, evaluation.baseline)
+        yield from _comparison_lines(evaluation.comparison, evaluation.system, evaluation.baseline)
     lines = [*_alignment_lines("gold", "missed", [one.gold for one in judged])]
     lines += _alignment_lines("predicted", "spurious", [one.predicted for one in judged])
     if lines:
@@ -88,9 +88,11 @@ def _slice_lines(evaluation: Evaluation) -> Iterator[str]:
             yield f"no slices of unseen mentions: {left_out.why}"
 
 
-def _comparison_lines(comparison: Comparison, baseline: System) -> Iterator[str]:
+def _comparison_lines(comparison: Comparison, system: System, baseline: System) -> Iterator[str]:
     width = max(len(f"strict {one.name}") for one in comparison.metrics)
-    yield f"against {baseline.path}"
+    runtimes = [one.recognizer.runtime for one in (baseline, system) if one.recognizer is not None]
+    by = f" run by {runtimes[0]}, this by {runtimes[1]}" if len(set(runtimes)) > 1 else ""
+    yield f"against {baseline.path}{by}"
     yield f"{'':{width}}  baseline  system  difference      95% interval  P(better)       p"
     for one in comparison.metrics:
         low, high = one.interval

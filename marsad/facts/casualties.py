@@ -116,8 +116,17 @@ def _count(words: Sequence[Word], text: str, between: bool) -> Number | Unread:
             return Number(1, 1) if part.form == "ordinal" else part
     if number.why != "no_number" or not words or not words[0].text[0].isalpha():
         return number
+    if any(_is_joined_noun(word.text) for word in words[1:]):
+        return Unread("not_one_number")
     count = _noun_number(words[0].text, text[words[0].start : words[0].end])
     return Number(count, count) if count else Unread("plural_alone")
+
+
+def _is_joined_noun(word: str) -> bool:
+    """Whether a word of a span is one more that is counted (رجل وزوجته), not one that begins with a و of its own."""
+    return word == "و" or (
+        word[0] == "و" and len(word) > 3 and not any(form in _nouns().waw for form in bare_forms(word))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +135,13 @@ class _Nouns:
     dual: frozenset[str]
     plural: frozenset[str]
     kin: frozenset[str]
+    waw: frozenset[str]
 
 
 @lru_cache(maxsize=1)
 def _nouns() -> _Nouns:
     rules = load_rules("nouns")
-    return _Nouns(*(frozenset(map(fold, rules[name])) for name in ("singular", "dual", "plural", "kin")))
+    return _Nouns(*(frozenset(map(fold, rules[name])) for name in ("singular", "dual", "plural", "kin", "waw")))
 
 
 def _noun_number(word: str, original: str) -> int | None:
@@ -307,7 +317,7 @@ def _group(word: str) -> tuple[int, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A casualty span: offsets in the text, and the half-open range of its words."""
+    """A casualty span: offsets in the text, and the half-open range of its words, phrases of bounds left out."""
 
     start: int
     end: int
@@ -328,6 +338,7 @@ class _Report:
         for start, end, name in sorted({(entity.start, entity.end, entity.label) for entity in entities}):
             first, last = words_in_span(self.words, start, end)
             if name == label:
+                first, last = self._without_bounds(first, last)
                 self.owner.update(dict.fromkeys(range(first, last), len(self.spans)))
                 self.spans.append(_Span(start, end, first, last))
             else:
@@ -338,6 +349,19 @@ class _Report:
         self.found: list[CasualtyValue] = []
         self.totals: list[int | None] = []  # of each span, the index of the span that it is a part of
         self.chained: list[bool] = []  # whether a span is part of a breakdown inside its sentence
+
+    def _without_bounds(self, first: int, last: int) -> tuple[int, int]:
+        """The words of a span that has phrases of bounds inside (نحو 200), without these: as if they stood outside."""
+        rules = _bound_rules()
+        for i in range(last - 1, first, -1):
+            phrases = [words for form in stems(self.texts[i - 1]) for words, _ in rules.before.get(form, ())]
+            if any(len(words) == i - first and self._matches(words, first) for words in phrases):
+                first = i
+                break
+        for i in range(first + 1, last):
+            if any(words == tuple(self.texts[i:last]) for words, _ in rules.after.get(self.texts[i], ())):
+                return first, i
+        return first, last
 
     def _split(self, words: Words) -> None:
         """The sentence and the paragraph that each word stands in, as half-open ranges."""
@@ -589,6 +613,8 @@ class _Report:
             return predicate
         if whole is not None and self.found[whole].outcome is not None:
             return self.found[whole].outcome
+        if self._has_other_fate(span):
+            return None
         return (
             self._nearest(span, strong=True)
             or self._following(span, strong=True)
@@ -596,6 +622,19 @@ class _Report:
             or self._following(span, strong=False)
             or self._inherited(index, span)
         )
+
+    def _has_other_fate(self, span: _Span) -> bool:
+        """Whether a verb that tells of no casualty stands directly before: وأسر تسعة."""
+        start, _ = self.sentence[span.first]
+        between = _bound_rules().between
+        for i in range(span.first - 1, start - 1, -1):
+            if i in self.owner:
+                return False
+            if _in_list(self.texts[i], "other_fates"):
+                return True
+            if not (self.texts[i] in between or self._is_bound_word(self.texts[i])):
+                return False
+        return False
 
     def _own(self, span: _Span) -> Outcome | None:
         """The outcome in the span's own noun (قتيلان); a verb before it in the clause may tell a later one."""

@@ -122,6 +122,7 @@ class _Links:
         breaks = [word.start for word in words.folded if word.text in _breaks()]
         kept = [place for place in (*commas, *breaks) if not _within(place, inside)]
         self.clauses = sorted({*self.sentences, *kept})
+        self.casualties = [i for i, value in enumerate(values) if isinstance(value, CasualtyValue)]
         self.of: dict[type[ActorValue] | type[PlaceValue] | type[DateValue], list[int]] = {
             kind: sorted(
                 (i for i, value in enumerate(values) if isinstance(value, kind)), key=lambda i: entities[i].start
@@ -145,8 +146,21 @@ class _Links:
             after = there.start >= here.end
             gap = there.start - here.end if after else here.start - there.end
             far = after and near in {"paragraph", "report"}
-            found.append((-CONFIDENCE[near], far, gap, near, j))
-        return [(near, j) for _, _, _, near, j in sorted(found)]
+            # قُتل 3 في حلب و5 في إدلب: a number with a mention of its own behind it leaves those before to the others.
+            others = not (after and kind is PlaceValue and self._is_joined(i) and self._is_own(i, j))
+            found.append((-CONFIDENCE[near], far, others, gap, near, j))
+        return [(near, j) for _, _, _, _, near, j in sorted(found)]
+
+    def _is_joined(self, i: int) -> bool:
+        """Whether a number is joined by و to another one before it in its clause."""
+        start = self.entities[i].start
+        joined = self.text[start] == "و" or self.text[:start].rstrip().endswith("و")
+        return joined and any(self.entities[j].start < start and self.near(i, j) == "clause" for j in self.casualties)
+
+    def _is_own(self, i: int, j: int) -> bool:
+        """Whether a place stands behind a number in its clause, with no other number between."""
+        between = range(self.entities[i].end, self.entities[j].start)
+        return self.near(i, j) == "clause" and not any(self.entities[one].start in between for one in self.casualties)
 
     def actors(self, i: int) -> tuple[Link, ...]:
         links: list[Link] = []

@@ -88,6 +88,7 @@ class _Rules:
     parts: Mapping[str, str]
     sides: frozenset[str]
     nouns: frozenset[str]
+    leads: frozenset[str]
     adjectives: Mapping[str, str]
 
 
@@ -105,6 +106,7 @@ def _rules() -> _Rules:
         parts={fold(word): kind for kind, words in rules["parts"].items() for word in words},
         sides=frozenset(form for word in map(fold, rules["sides"]) for form in (word, "ال" + word, "وال" + word)),
         nouns=frozenset(map(fold, rules["nouns"])),
+        leads=frozenset(map(fold, rules["leads"])),
         adjectives=adjectives,
     )
 
@@ -148,6 +150,8 @@ def _read_mention(name: Name, gazetteer: Gazetteer, stated: set[str]) -> _Mentio
     """The first reading of the name that the gazetteer knows, or the likeliest."""
     if not any(word[0].isalnum() for word in name.folded):
         return _Mention(name.text(), None, "is", (), "")
+    while len(name) > 1 and name.folded[0] in _rules().leads:
+        name = name.from_word(1)
     readings = name.readings()
     headed = next((one for one in readings if one.folded[0] in _rules().types or one.folded[0] in _rules().parts), None)
     if headed is not None:
@@ -201,7 +205,33 @@ def _lookups(name: Name, gazetteer: Gazetteer) -> Iterator[_Mention]:
             if core.folded[i] in rules.parts:
                 around = frozenset({place_key("".join(core.folded[i + 1 :]))})
                 yield _mention(said, hint, "in", core.from_word(0, i), gazetteer, kind, around)
+    # [حي الشعار بمدينة حلب]: two places in one span; where the first is not known, it lies in the other.
+    for i in range(1, len(bare)):
+        outside = _place_around(bare, i, gazetteer)
+        if outside is not None:
+            outer, hint = outside
+            further = frozenset({place_key("".join(outer.folded))})
+            yield _mention(said, kind, "is", bare.from_word(0, i), gazetteer, further=further)
+            yield _mention(said, hint, "in", outer, gazetteer, kind)
     yield _Mention(said, kind, "is", (), place_key("".join(bare.folded)))
+
+
+def _place_around(name: Name, i: int, gazetteer: Gazetteer) -> tuple[Name, str | None] | None:
+    """The place that a name says from word ``i`` on it lies in, and its type noun; None where it says none there."""
+    rules = _rules()
+    rest = name.from_word(i)
+    if rest.folded[0] not in rules.parts:
+        if rest.folded[0][0] != "ب" or len(rest.folded[0]) < _SHORTEST:
+            return None
+        rest = rest.without(1, False)
+    first = 0
+    while first < len(rest) - 1 and (rest.folded[first] in rules.parts or rest.folded[first] in rules.types):
+        first += 1
+    outer = rest.from_word(first)
+    key = place_key("".join(outer.folded))
+    if not gazetteer.find(key) or (not first and len(key) < _SHORTEST):
+        return None
+    return outer, rules.types.get(rest.folded[first - 1]) if first else None
 
 
 def _mention(

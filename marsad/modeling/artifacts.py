@@ -21,6 +21,7 @@ from marsad.config import Config
 from marsad.errors import MarsadError
 from marsad.files import fingerprint_files, share_files, write_json
 from marsad.labels import LabelSet
+from marsad.modeling.data import describe_source
 from marsad.modeling.decoding import UNCALIBRATED, Calibration
 from marsad.modeling.encoders import EncoderSource, load_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
@@ -263,6 +264,14 @@ class OnnxRecord:
     max_drop: float
     adopted: bool
     versions: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """What became of it, and what int8 costs."""
+        fp32, int8 = self.fp32["overall"]["f1"], self.int8["overall"]["f1"]
+        scores = f"strict F1 on {describe_source(self.dev)}: fp32 {fp32:.4f}, int8 {int8:.4f}, drop {self.drop:.4f}"
+        if self.adopted:
+            return f"adopted; {scores}"
+        return f"refused, a drop of at most {self.max_drop:g} is allowed, and PyTorch serves; {scores}"
 
 
 def read_onnx_record(folder: Path) -> OnnxRecord | None:

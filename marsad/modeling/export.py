@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,14 @@ def export_onnx(
     strict, over all types (micro), of the entities that a ``Recognizer`` would find. Where it falls by more, the record
     is written, not adopted, and no ONNX file is left.
 
-    Raises MarsadError when the folder is no model, dev can't be read or has changed, or the network can't be exported.
+    Raises MarsadError when the folder is no model, dev can't be read or has changed, a package for exporting is not
+    installed, or the network can't be exported.
     """
     if not 0 <= max_drop <= 1:
         raise MarsadError(f"max_drop is {max_drop:g}, expected a difference of F1 between 0 and 1 (0.003: 0.3 points)")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MarsadError(f"exporting needs the package {package}: pip install 'marsad[export]'")
     folder = Path(model)
     files = ModelFiles(folder)
     tagger = load_tagger(folder)
@@ -209,24 +214,34 @@ def _calibration_windows(tagger: Tagger, documents: Sequence[Document]) -> list[
 
 
 def quantize(source: Path, target: Path) -> None:
-    """Quantise the matrix products of an ONNX file, but for the small last one that gives the scores."""
+    """Quantise the matrix products of an ONNX file, but for the small last one that gives the scores.
+
+    Raises MarsadError where ONNX Runtime can't.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = source.with_suffix(".prepared.onnx")
-    quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
-    products = [
-        node.name for node in onnx.load(prepared, load_external_data=False).graph.node if node.op_type == "MatMul"
-    ]
-    quantize_dynamic(
-        str(prepared),
-        str(target),
-        op_types_to_quantize=["MatMul"],
-        nodes_to_exclude=products[-1:],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-    )
+    try:
+        quant_pre_process(str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+        products = [
+            node.name for node in onnx.load(prepared, load_external_data=False).graph.node if node.op_type == "MatMul"
+        ]
+        quantize_dynamic(
+            str(prepared),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=products[-1:],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+    except OSError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions have no class of their own but Exception
+        raise MarsadError(
+            f"this network can't be quantised ({str(error).splitlines()[0]}); run it with PyTorch"
+        ) from error
 
 
 def _to_onnx(network: PreTrainedModel, path: Path) -> Path:

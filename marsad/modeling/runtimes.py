@@ -72,7 +72,7 @@ def load_runtime(
     if runtime == "onnx" and device not in (None, "cpu"):
         raise MarsadError(f"runtime 'onnx' runs on the CPU, not on {device!r}; take runtime 'torch'")
     if runtime == "onnx" or (runtime == "auto" and device in (None, "cpu") and not (device is None and _has_gpu())):
-        problem = _onnx_problem(folder, tagger)
+        problem = onnx_problem(folder, tagger)
         if problem is None:
             return load_onnx(folder, threads)
         if runtime == "onnx":
@@ -156,7 +156,7 @@ def load_onnx(folder: Path, threads: int | None = None) -> Runtime:
     )
 
 
-def _onnx_problem(folder: Path, tagger: Tagger) -> str | None:
+def onnx_problem(folder: Path, tagger: Tagger) -> str | None:
     """Why the folder's ONNX file can't be used; None where it can."""
     files = ModelFiles(folder)
     if not files.onnx.is_file():

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from marsad import Recognizer
 from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.config import load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.promotion import Promotion, promote, read_history, rollback
-from marsad.modeling.artifacts import read_manifest
+from marsad.modeling.artifacts import OnnxRecord, read_manifest, read_onnx_record
 from marsad.modeling.training import train
 
 TEST = "test.jsonl"
@@ -42,8 +43,8 @@ def other_model(tiny_config: Path, tiny_model: Path, tmp_path_factory: pytest.Te
     return train(load_config(tiny_config, overrides)).folder
 
 
-def run(house: Path, model: Path) -> Promotion:
-    return promote(model, [house / TEST], house / "models" / "current", house / "gate.yaml")
+def run(house: Path, model: Path, onnx: bool = False) -> Promotion:
+    return promote(model, [house / TEST], house / "models" / "current", house / "gate.yaml", onnx)
 
 
 def fingerprint(model: Path) -> str:
@@ -143,3 +144,40 @@ def test_what_stands_in_the_way_is_named(house: Path, corpus: Path, other_model:
     with pytest.raises(MarsadError, match="has no copy of the model"):
         rollback(current)
     assert fingerprint(current) == fingerprint(other_model)
+
+
+def test_the_promoted_copy_gets_an_int8_network(house: Path, corpus: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'marsad[onnx]'")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
+    good, current = house / "models" / "good", house / "models" / "current"
+    promotion = run(house, good, onnx=True)
+    record = read_onnx_record(current)
+    assert isinstance(promotion.onnx, OnnxRecord) and promotion.onnx == record and promotion.promoted
+    assert read_history(current)[-1]["onnx"] == {"adopted": record.adopted, "drop": record.drop}
+    assert record.adopted == (record.drop <= 0.003) == (current / "model.int8.onnx").is_file()
+    assert not (good / "onnx.json").exists()  # the model that it was promoted from stays as it was
+    assert fingerprint(current) == fingerprint(good) == record.model
+    assert not list(current.resolve().glob(".onnx-*"))
+
+
+def test_a_model_that_has_an_int8_network_keeps_it(house: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'marsad[onnx]'")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
+    from marsad.modeling import export
+
+    good = house / "models" / "good"
+    record = export.export_onnx(good, max_drop=0.5)
+    monkeypatch.setattr(export, "export_onnx", lambda *_: pytest.fail("exported again"))
+    assert run(house, good, onnx=True).onnx == record
+    assert Recognizer.from_pretrained(house / "models" / "current", "cpu").runtime == "onnx"
+
+
+def test_an_export_that_fails_stops_no_promotion(house: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from marsad.modeling import export
+
+    monkeypatch.setattr(export, "find_spec", lambda name: None)  # as where marsad[export] is not installed
+    promotion = run(house, house / "models" / "good", onnx=True)
+    assert promotion.promoted and "pip install 'marsad[export]'" in promotion.onnx
+    current = house / "models" / "current"
+    assert read_history(current)[-1]["onnx"] == {"reason": promotion.onnx}
+    assert Recognizer.from_pretrained(current, "cpu").runtime == "torch"

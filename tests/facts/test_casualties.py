@@ -54,6 +54,36 @@ def test_a_report_with_a_breakdown():
 
 
 @pytest.mark.parametrize(
+    ("text", "low", "high", "bound"),
+    [
+        ("مقتل [نحو 40] شخصاً", 40, 40, "about"),
+        ("مقتل [ما لا يقل عن ستة] عمال", 6, None, "at_least"),
+        ("إصابة [أكثر من 15 جريحاً] في السوق", 15, None, "more_than"),
+        ("قتل [قرابة العشرين] مسافراً", 20, 20, "about"),
+        ("قتل [9 على الأقل] في الحريق", 9, None, "at_least"),
+        ("مقتل [أقل من عشرة] عمال", 0, 10, "at_most"),
+        ("مقتل [ما بين 3 و8] عمال", 3, 8, "range"),
+    ],
+)
+def test_a_bound_inside_the_span_is_read_as_one_outside(text: str, low: int, high: int | None, bound: str):
+    [value] = values(text)
+    assert (value.low, value.high, value.bound, value.why) == (low, high, bound, None)
+
+
+def test_people_who_met_another_fate_have_no_outcome():
+    assert outcomes("قتل [تسعة] جنود وأسر [4] آخرين") == "k-"
+    assert outcomes("أصيب [عاملان] ونجا [ثلاثة]، وقتل [حارس]") == "i-k"
+    assert values("قتل [تسعة] جنود وأسر [4]")[1] == CasualtyValue(4, 4, "exact", why="no_outcome")
+
+
+def test_several_nouns_in_a_span_are_no_one_number():
+    assert read_count("بائع وزبونه") == Unread("not_one_number")
+    assert read_count("معلمة و طفلها") == Unread("not_one_number")
+    assert read_count("مساعد وزير") == Number(1, 1)
+    assert values("مقتل [بائع وزبونه]")[0].outcome == "killed"
+
+
+@pytest.mark.parametrize(
     ("text", "count"),
     [
         ("طفلان", 2),

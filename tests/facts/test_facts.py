@@ -77,6 +77,13 @@ def test_links_are_the_nearest_by_clause(tables: FactTables):
     assert facts.text[facts.entities[incident.place.entity].start :].startswith("عفرين")
 
 
+def test_a_joined_number_has_the_place_behind_it(tables: FactTables):
+    facts = read("قتل [C ثلاثة] عمال في [L بغداد] و[C خمسة] في [L البصرة] و[C اثنان] في [L الموصل]", tables)
+    assert [row["place"] for row in facts.casualty_rows()] == ["بغداد", "البصرة", "الموصل"]
+    facts = read("في [L بغداد] قتل [C ثلاثة] وأصيب [C خمسة] و[C طفل]", tables)
+    assert [row["place"] for row in facts.casualty_rows()] == ["بغداد"] * 3
+
+
 def test_of_a_chain_of_places_the_narrowest_is_linked(tables: FactTables):
     facts = read("في [L قرية الزعفران] [L بريف حماة] قتل [C ثلاثة].", tables)
     (incident,) = facts.incidents

@@ -100,6 +100,22 @@ def test_the_recorded_scores_are_those_of_evaluate(exported: Path, corpus: Path)
         assert evaluation.record()["system"]["runtime"] == runtime
 
 
+def test_int8_is_compared_with_fp32_on_any_file(exported: Path, corpus: Path, capsys: pytest.CaptureFixture[str]):
+    from marsad.cli import main
+
+    record = read_onnx_record(exported)
+    assert record is not None
+    options = ["--runtime", "onnx", "--baseline", str(exported), "--baseline-runtime", "torch", "--resamples", "10"]
+    assert main(["evaluate", str(exported), str(corpus / "dev.jsonl"), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"against {exported} run by torch, this by onnx" in lines
+    (line,) = (line for line in lines if line.startswith("strict f1  "))
+    _, _, fp32, int8, difference, *_ = line.split()
+    assert float(fp32) == pytest.approx(record.fp32["overall"]["f1"], abs=5e-5)
+    assert float(int8) == pytest.approx(record.int8["overall"]["f1"], abs=5e-5)
+    assert float(difference) == pytest.approx(-record.drop, abs=2e-4)
+
+
 def test_what_is_found_does_not_depend_on_threads_or_time(exported: Path):
     first = Recognizer.from_pretrained(exported, runtime="onnx", threads=1).predict(TEXTS)
     many = Recognizer.from_pretrained(exported, runtime="onnx", threads=4)
