@@ -41,7 +41,7 @@ def project(
         shutil.copy(corpus / f"{name}.jsonl", folder / "data")
     shutil.copy(ROOT / "train.py", folder)
     data = {name: f"data/{name}.jsonl" for name in ("train", "dev")}
-    write_tiny_config(folder / "configs" / "marsad.yaml", data=data, output="models/marsad", training={"epochs": 3})
+    shutil.copytree(tiny_model, folder / "models" / "marsad")
     shipped = yaml.safe_load((ROOT / "configs" / "student.yaml").read_text(encoding="utf-8"))
     model = {key: shipped["model"][key] for key in ("teacher", "init_from")} | {"layers": 1}
     write_tiny_config(
@@ -50,15 +50,14 @@ def project(
         model=model,
         distillation=shipped["distillation"],
         output=f"models/{shipped['name']}",
-        training={"epochs": 2},
+        training={"epochs": 1},
     )
     write_jsonl(folder / "archive" / "old.jsonl", [{"text": one["text"]} for one in synthetic_reports(40, seed=51)])
     return folder
 
 
 def test_a_student_is_trained_judged_and_exported(project: Path) -> None:
-    teach, student, evaluate, export = commands(0)
-    assert run(teach, project).returncode == 0
+    student, evaluate, export = commands(0)
     done = run(student, project)
     assert done.returncode == 0, done.stderr
     assert "teacher: read 80 reports" in done.stderr

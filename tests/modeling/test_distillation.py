@@ -181,9 +181,9 @@ def test_a_student_comes_closer_to_its_teacher_with_plain_reports_than_without(
     write_tiny_config: WriteConfig, tiny_model: Path, corpus: Path, plain: Path, tmp_path: Path
 ) -> None:
     few = write_jsonl(tmp_path / "few.jsonl", synthetic_reports(6, seed=71, prefix="few-"))
-    path = write_tiny_config(tmp_path / "config.yaml", kind="unigram", data={"train": str(few)})
+    path = write_tiny_config(tmp_path / "config.yaml", data={"train": str(few)})
     alone = train(load_config(path, [f"output={tmp_path / 'alone'}", "training.epochs=15"]))
-    lesson = [f"model.teacher={tiny_model}", f"distillation.unlabelled={plain}", "training.epochs=8"]
+    lesson = [f"model.teacher={tiny_model}", f"distillation.unlabelled={plain}", "training.epochs=5"]
     taught = train(load_config(path, [f"output={tmp_path / 'taught'}", *lesson]))
 
     texts = [document.text for document in read_documents(corpus / "test.jsonl")]
@@ -193,8 +193,8 @@ def test_a_student_comes_closer_to_its_teacher_with_plain_reports_than_without(
         student = word_log_probs(model, texts)
         divergence = float((np.exp(teacher) * (teacher - student)).sum(1).mean())
         away[name] = (divergence, float((teacher.argmax(1) != student.argmax(1)).mean()))
-    assert away["taught"][0] < away["alone"][0] / 2
-    assert away["taught"][1] < away["alone"][1] * 0.7
+    assert away["taught"][0] < away["alone"][0] / 4
+    assert away["taught"][1] < away["alone"][1] / 2
     assert taught.dev.overall.f1 > alone.dev.overall.f1
 
     record = read_manifest(taught.folder).teacher
@@ -312,7 +312,9 @@ def whole(student_config: Path, plain: Path) -> Path:
     """The student of a run that nothing disturbed; its teacher's work lies in many shards."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distillation, "_SHARD_REPORTS", 32)
-        return train(load_config(student_config, [f"distillation.unlabelled={plain}"])).folder
+        result = train(load_config(student_config, [f"distillation.unlabelled={plain}"]))
+    assert result.dev.overall.f1 > 0.8  # with a tokenizer that is not its teacher's
+    return result.folder
 
 
 def test_a_teacher_that_was_interrupted_goes_on(
