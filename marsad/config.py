@@ -228,8 +228,6 @@ class Config(Section):
     def _somebody_teaches(self) -> Config:
         if self.model.teacher is None and self.distillation != DistillationConfig():
             raise ValueError("distillation is set, but model.teacher is null; name the folder of a trained model there")
-        if self.model.teacher is not None and self.training.r_drop:
-            raise ValueError("training.r_drop knows no teacher; set it to 0, or model.teacher to null")
         if self.distillation.unlabelled_share is not None and not self.distillation.unlabelled:
             raise ValueError("distillation.unlabelled_share is set, but distillation.unlabelled names no reports")
         return self

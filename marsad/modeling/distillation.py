@@ -43,13 +43,13 @@ from marsad.modeling.artifacts import Tagger, load_tagger
 from marsad.modeling.decoding import LEAST_LOG_PROB, FloatArray, log_softmax
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.inference import score_words
+from marsad.modeling.losses import IGNORED
 from marsad.modeling.runtimes import Runtime, load_runtime
 from marsad.modeling.tagging import align_entities, tag_ids
 from marsad.text.words import Words, split_words
 
 logger = logging.getLogger(__name__)
 
-_IGNORED = -100
 # A shard ends with whichever is reached first.
 _SHARD_REPORTS = 512
 _SHARD_CHARACTERS = 4_000_000
@@ -305,7 +305,7 @@ def _write_shard(
     first = shard.number << _ROW_BITS
     for words, tags in shard.texts:
         for encoded in encoder.encode_document(words):
-            row = [_IGNORED] * len(encoded.input_ids)
+            row = [IGNORED] * len(encoded.input_ids)
             for position, word in zip(
                 encoded.first_tokens, range(encoded.window.first, encoded.window.last), strict=True
             ):
@@ -387,15 +387,15 @@ def distillation_loss(
         taught = labels > tags
         if not bool(taught.any()):
             return gold_loss(outputs, labels, num_items_in_batch)
-        count = num_items_in_batch if num_items_in_batch is not None else (labels != _IGNORED).sum()
+        count = num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum()
         gold = torch.where(taught, labels % (tags + 1), labels)
-        gold = torch.where(gold == tags, _IGNORED, gold)
+        gold = torch.where(gold == tags, IGNORED, gold)
         keys = labels[taught] // (tags + 1) - 1
         said = torch.from_numpy(scores.of_words(keys.cpu().numpy())).to(labels.device)
         student = nn.functional.log_softmax(outputs["logits"][taught].float() / temperature, dim=-1)
         target = nn.functional.log_softmax(said / temperature, dim=-1)
         divergence = nn.functional.kl_div(student, target, reduction="none", log_target=True).sum(-1)
-        shares = torch.where(gold[taught] == _IGNORED, 1.0, weight)
+        shares = torch.where(gold[taught] == IGNORED, 1.0, weight)
         taught_part = temperature**2 * (shares * divergence).sum() / count
         return (1 - weight) * gold_loss(outputs, gold, count) + taught_part
 

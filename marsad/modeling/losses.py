@@ -45,15 +45,13 @@ def token_loss(config: Config) -> Callable[..., torch.Tensor]:
     return loss
 
 
-def paired_loss(config: Config) -> Callable[..., torch.Tensor]:
-    """R-Drop (Liang et al. 2021): :func:`token_loss` of two readings of each window, and how far they are apart.
+def paired_loss(single: Callable[..., torch.Tensor], weight: float) -> Callable[..., torch.Tensor]:
+    """R-Drop (Liang et al. 2021): the ``single`` loss of two readings of each window, and how far they are apart.
 
     The batch holds each window twice, [2 × windows, tokens], first all and then all again, which dropout reads
-    differently. The loss is the mean of both cross-entropies plus ``training.r_drop`` times the mean of the two
+    differently. The loss is the mean of both single losses plus ``weight`` times the mean of the two
     Kullback-Leibler divergences between the words' distributions. The number of labelled tokens is that of one reading.
     """
-    cross_entropy = token_loss(config)
-    weight = config.training.r_drop
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
         first, second = (labels != IGNORED).chunk(2)
@@ -61,7 +59,7 @@ def paired_loss(config: Config) -> Callable[..., torch.Tensor]:
         one, other = (half.float().log_softmax(-1) for half in outputs["logits"].chunk(2))
         one, other = one[first], other[second]  # [words, tags]
         apart = ((one.exp() - other.exp()) * (one - other)).sum() / 2  # the two divergences, added up
-        total: torch.Tensor = cross_entropy(outputs, labels, count) / 2 + weight * apart / count
+        total: torch.Tensor = single(outputs, labels, count) / 2 + weight * apart / count
         return total
 
     return loss

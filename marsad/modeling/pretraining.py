@@ -43,6 +43,7 @@ from marsad.modeling.card import encoder_card
 from marsad.modeling.data import read_splits
 from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
+from marsad.modeling.losses import IGNORED
 from marsad.modeling.packing import (
     HeldOutWindows,
     RunningTokens,
@@ -68,7 +69,7 @@ from marsad.modeling.training import parameter_groups, uses_bf16
 
 logger = logging.getLogger(__name__)
 
-_IGNORED = -100
+
 # How long other processes wait while one tokenises the texts or runs a probe.
 _PATIENCE = timedelta(days=2)
 # As RoBERTa was trained: the usual second moment forgets too slowly for how the loss falls.
@@ -458,8 +459,8 @@ class _Pretrainer:
     def _loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed cross-entropy of a batch's guesses, and their number."""
         scores, labels = self._scores(model, batch)
-        loss = nn.functional.cross_entropy(scores, labels, ignore_index=_IGNORED, reduction="sum")
-        return loss, (labels != _IGNORED).sum()
+        loss = nn.functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
+        return loss, (labels != IGNORED).sum()
 
     def _scores(self, model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores [guesses, vocabulary] of a batch in fp32, and its labels [guesses]."""
@@ -495,9 +496,9 @@ class _Pretrainer:
             for at in range(0, len(mine), self._share):
                 batch = collate_windows([self._held_out[number] for number in mine[at : at + self._share]])
                 scores, labels = self._scores(self._masked, batch)
-                loss = nn.functional.cross_entropy(scores, labels, ignore_index=_IGNORED, reduction="sum")
+                loss = nn.functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
                 right = (scores.argmax(dim=-1) == labels).sum()
-                sums += torch.stack([loss.double(), right.double(), (labels != _IGNORED).sum().double()])
+                sums += torch.stack([loss.double(), right.double(), (labels != IGNORED).sum().double()])
         loss_sum, correct, guesses = reduce(sums, "sum").tolist()
         probe = self._probe_score(step)
         judgement = Judgement(step, loss_sum, int(correct), int(guesses), probe)

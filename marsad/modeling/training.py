@@ -414,7 +414,7 @@ class _TokenTrainer(Trainer):
         self._train_lengths = train_lengths
         self._constant, self._drawn = constant, drawn
         self._loss = loss
-        self._paired_loss = paired_loss(config) if config.training.r_drop else None
+        self._paired_loss = paired_loss(loss, config.training.r_drop) if config.training.r_drop else None
         super().__init__(model=network, compute_loss_func=loss, **kwargs)
         self.average: WeightAverage | None = None
         if config.training.averaging is not None:

@@ -8,8 +8,8 @@ from marsad.config import Config, TrainingConfig
 from marsad.modeling.losses import IGNORED, paired_loss, token_loss
 
 
-def config_of(r_drop: float, smoothing: float = 0.0) -> Config:
-    return Config(labels=("A", "B"), training=TrainingConfig(r_drop=r_drop, label_smoothing=smoothing))
+def config_of(smoothing: float = 0.0) -> Config:
+    return Config(labels=("A", "B"), training=TrainingConfig(label_smoothing=smoothing))
 
 
 def test_r_drop_is_the_definition():
@@ -25,7 +25,7 @@ def test_r_drop_is_the_definition():
     doubled = torch.cat([labels, labels])
     for items in (None, torch.tensor(20)):
         count = int(wanted.sum()) if items is None else 20
-        loss = paired_loss(config_of(0.7))({"logits": logits}, doubled, items)
+        loss = paired_loss(token_loss(config_of()), 0.7)({"logits": logits}, doubled, items)
         assert float(loss) == pytest.approx(float(both + 0.7 * apart) / count, rel=1e-5)
 
 
@@ -34,8 +34,8 @@ def test_two_equal_readings_cost_what_one_does(smoothing: float):
     torch.manual_seed(2)
     logits = torch.randn(3, 4, 5, requires_grad=True)
     labels = torch.randint(0, 5, (3, 4))
-    config = config_of(3.0, smoothing)
-    paired = paired_loss(config)({"logits": torch.cat([logits, logits])}, torch.cat([labels, labels]))
+    config = config_of(smoothing)
+    paired = paired_loss(token_loss(config), 3.0)({"logits": torch.cat([logits, logits])}, torch.cat([labels, labels]))
     one = token_loss(config)({"logits": logits}, labels)
     assert float(paired.detach()) == pytest.approx(float(one.detach()), rel=1e-6)
     gradients = [torch.autograd.grad(loss, logits)[0] for loss in (paired, one)]
