@@ -95,6 +95,8 @@ def test_what_is_decided_is_kept_comes_out_and_is_applied(
     page.keyboard.press("j")
     page.keyboard.press("1")
     page.locator(".card").nth(2).locator("input[value=neither]").check()
+    assert page.locator("#progress").text_content() == "3 of 3 decided, 3 shown"
+    page.wait_for_timeout(1000)  # Chromium writes what a page stores a moment later
     page.reload()
     assert page.locator("#progress").text_content() == "3 of 3 decided, 3 shown"
     page.select_option("#state", "open")

@@ -1,7 +1,6 @@
 import json
 import logging
 import pickle
-import random
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, synthetic_reports, write_jsonl
+from conftest import ROOT, synthetic_reports
 from safetensors.torch import load_file, save_file
 
 from marsad import Recognizer
@@ -164,32 +163,25 @@ def test_a_file_that_does_not_belong_is_not_run(
         Recognizer.from_pretrained(folder, runtime="onnx")
 
 
-def test_int8_that_costs_too_much_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    # Words in any order, with what fp32 makes of them as gold: int8 can't be as good in every doubtful case.
-    words = " ".join(TEXTS[:30]).split()
-    texts = [" ".join(random.Random(number).sample(words, 40)) for number in range(200)]
-    exact = Recognizer.from_pretrained(folder, runtime="torch").predict(texts)
-    dev = tmp_path / "dev.jsonl"
-    write_jsonl(
-        dev,
-        [
-            {
-                "id": str(number),
-                "text": one.text,
-                "entities": [{"start": e.start, "end": e.end, "label": e.label} for e in one.entities],
-            }
-            for number, one in enumerate(exact)
-        ],
-    )
+def test_int8_that_costs_too_much_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
+    # A huge constant into the second feed-forward matrix, whose part of the result the bias takes back: in fp32
+    # nothing changes, while in int8 the rounding of that column alone is larger than all the rest.
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith("intermediate.dense.bias")]:
+        output = name.removesuffix("intermediate.dense.bias") + "output.dense"
+        weights[name][0] = 1e5
+        weights[f"{output}.weight"][:, 0] = torch.linspace(-0.02, 0.03, len(weights[f"{output}.bias"]))
+        weights[f"{output}.bias"] -= weights[f"{output}.weight"][:, 0] * 1e5
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    sign(folder)
     from marsad.cli import main
 
-    assert main(["export-onnx", str(folder), "--dev", str(dev), "--max-drop", "0"]) == 3
+    assert main(["export-onnx", str(folder)]) == 3
     output = capsys.readouterr().out
     record = read_onnx_record(folder)
     assert record is not None
     assert not record.adopted
-    assert record.fp32["overall"]["f1"] == 1
-    assert 0 < record.drop < 0.2
+    assert record.drop > 0.003
     assert f"drop {record.drop:.4f}" in output
     assert "refused" in output
     assert not ModelFiles(folder).onnx.exists()
