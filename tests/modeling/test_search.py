@@ -4,6 +4,7 @@ import csv
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,15 @@ def test_mistakes_are_named(
         search(write_search(tmp_path, write_tiny_config, **values), tmp_path / "out")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_optuna_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["search", str(ROOT / "configs" / "search.yaml"), "--output", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'marsad[search]'" in line
 
 
 def test_what_may_be_tried():
