@@ -69,7 +69,6 @@ from marsad.modeling.training import parameter_groups, uses_bf16
 
 logger = logging.getLogger(__name__)
 
-
 # How long other processes wait while one tokenises the texts or runs a probe.
 _PATIENCE = timedelta(days=2)
 # As RoBERTa was trained: the usual second moment forgets too slowly for how the loss falls.
@@ -111,7 +110,7 @@ class EncoderFiles:
 class Judgement:
     """The network on the held-out windows: summed negative log-likelihood and right guesses over all ``guesses``.
 
-    ``probe`` has the strict dev F1 of each fine-tuning seed, where the encoder was probed.
+    ``probe`` is the strict dev F1 of the short fine-tuning, where the encoder was probed.
     """
 
     step: int
