@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -467,6 +468,8 @@ def _pretrain(options: argparse.Namespace) -> int:
 
 def _search(options: argparse.Namespace) -> int:
     _check_folder(options.output)
+    if find_spec("optuna") is None:
+        raise MarsadError("searching needs the package optuna: pip install 'marsad[search]'")
     _quiet_transformers()
     from marsad.modeling.search import search
 

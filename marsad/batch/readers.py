@@ -454,7 +454,7 @@ def _row(source: Source, number: int, record: Mapping[str, Any], reading: Readin
     """A report from the keys or columns of its row. Raises _NoReport."""
     name = f"{source.name}:{number}" if reading.line_ids else _id(record, reading)
     if reading.text_column not in record:
-        raise _NoReport(f"no {reading.text_column!r}; name the text's column with --text-column", name)
+        raise _NoReport(f"no {reading.text_column!r}, where the text is looked for", name)
     text = record[reading.text_column]
     if not isinstance(text, str):
         kind = "empty" if text is None else type(text).__name__
@@ -578,15 +578,15 @@ def _next_fields(rows: Iterator[list[str]], source: Source) -> list[str] | None:
 
 
 def _check_columns(source: Source, names: Sequence[str], reading: Reading) -> None:
-    wanted = {"--text-column": [reading.text_column], "--carry": list(reading.carry or ())}
+    # No option for the text: not every command that reads tables has one.
+    wanted = {", where the text is looked for": [reading.text_column], "; see --carry": list(reading.carry or ())}
     if not reading.line_ids:
-        wanted["--id-column"] = [reading.id_column]
-    for option, columns in wanted.items():
+        wanted["; see --id-column or --line-ids"] = [reading.id_column]
+    for hint, columns in wanted.items():
         for column in columns:
             if column not in names:
-                more = " or --line-ids" if option == "--id-column" else ""
                 has = ", ".join(names)
-                raise MarsadError(f"{source.path}: has no column {column!r}, only {has:.200}; see {option}{more}")
+                raise MarsadError(f"{source.path}: has no column {column!r}, only {has:.200}{hint}")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise MarsadError(f"{source.path}: has the column {twice[0]!r} twice; rename one")

@@ -185,6 +185,8 @@ def evaluate(
     paths = _paths(files)
     if not paths:
         raise MarsadError("expected at least one file of annotated reports")
+    if baseline_runtime is not None and baseline is None:
+        raise MarsadError("--baseline-runtime is given, but no --baseline whose runtime it would be")
     rules = None if gate is None else load_gate(gate, baseline is not None)
     systems = [open_model(model, runtime) if model is not None else open_predictions(predictions or "")]
     if baseline is not None:

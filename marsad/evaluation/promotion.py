@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from marsad.annotations.duplicates import FOLDED
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import Evaluation, evaluate
@@ -23,11 +24,7 @@ from marsad.evaluation.gate import apply_gate, load_gate
 from marsad.evaluation.systems import training_documents
 from marsad.files import to_json
 from marsad.modeling.artifacts import OnnxRecord, load_tagger, read_checked, read_onnx_record
-from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
-
-# As the audit compares texts: whatever can be folded is.
-_FOLDED = TextConfig(alef_hamza=True, ya_kaf=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +166,7 @@ def _check_unseen(evaluation: Evaluation) -> str | None:
 
 
 def _folded(document: Document) -> str:
-    return " ".join(split_words(document.text, _FOLDED).texts())
+    return " ".join(split_words(document.text, FOLDED).texts())
 
 
 def _entry(evaluation: Evaluation, old: str | None, onnx: OnnxRecord | str) -> dict[str, Any]:

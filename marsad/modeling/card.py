@@ -14,7 +14,7 @@ from marsad.modeling.data import describe_source
 from marsad.modeling.pretraining_config import PretrainingConfig
 
 # What an encoder's name stands for elsewhere.
-BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
+_BASE_MODELS = {"embedded": "intfloat/multilingual-e5-small"}
 
 
 def model_card(
@@ -30,7 +30,7 @@ def model_card(
         "language": "ar",
         "library_name": "transformers",
         "pipeline_tag": "token-classification",
-        "base_model": BASE_MODELS.get(config.model.encoder, config.model.encoder),
+        "base_model": _BASE_MODELS.get(config.model.encoder, config.model.encoder),
         "tags": ["named-entity-recognition", "arabic", "armed-conflict", "marsad"],
         "model-index": [
             {
@@ -73,7 +73,7 @@ def model_card(
 # {config.name}
 
 A token-classification model that finds {", ".join(config.labels)} in Arabic reports on armed conflict, trained with
-Marsad from the encoder `{config.model.encoder}` ({BASE_MODELS.get(config.model.encoder, "given by the user")}){start}.
+Marsad from the encoder `{config.model.encoder}` ({_BASE_MODELS.get(config.model.encoder, "given by the user")}){start}.
 
 ## Use
 
@@ -131,7 +131,7 @@ def encoder_card(
 
     ``judgements``: of each its step, held-out perplexity, share of right guesses, and the probe's strict dev F1.
     """
-    base = BASE_MODELS.get(config.model.encoder, config.model.encoder)
+    base = _BASE_MODELS.get(config.model.encoder, config.model.encoder)
     header: dict[str, Any] = {
         "language": "ar",
         "library_name": "transformers",

@@ -72,12 +72,11 @@ def score_held_out(documents: Sequence[Document], config: Config, count: int, fo
     that is not, so that the same call goes on where an earlier one broke off; the networks are removed.
 
     Raises MarsadError when there are fewer groups of reports than folds, a fold has nothing to learn from, ``folder``
-    holds the folds of other reports or of another config, or the config names a teacher.
+    holds the folds of other reports or of another config, or the config names a trained model to learn from.
     """
-    if config.model.teacher is not None:
-        raise MarsadError(
-            "model.teacher: it may have learned from the reports that are held out; take a config without"
-        )
+    for key, trained in (("model.teacher", config.model.teacher), ("model.init_from", config.model.init_from)):
+        if trained is not None:
+            raise MarsadError(f"{key}: it may have learned from the reports that are held out; take a config without")
     if count < 2:
         raise MarsadError(f"--folds {count}: expected 2 or more, so that each report is left out once")
     folds = deal_folds(documents, count, config.training.seed)

@@ -30,6 +30,7 @@ from marsad.config import ModelConfig
 from marsad.errors import MarsadError
 from marsad.modeling.encoders import EncoderSource, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
+from marsad.modeling.losses import IGNORED
 from marsad.modeling.pretraining_config import MaskingConfig, TextsConfig
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words
@@ -41,7 +42,6 @@ _START = 1 << 31
 _CHUNK = 64
 _NAMED_REJECTS = 10
 _SECONDS_BETWEEN_LINES = 60.0
-_IGNORED = -100
 
 Ids = NDArray[np.int64]
 
@@ -133,7 +133,7 @@ def _chunks(
         if isinstance(row, Reject):
             counts.rejected += 1
             if counts.rejected <= _NAMED_REJECTS:
-                logger.warning("%s", str(row).replace("--text-column", "data.text_column"))
+                logger.warning("left out: %s", row)
             continue
         chunk.append((is_held_out(row.text, config.held_out), row.text))
         if len(chunk) == _CHUNK:
@@ -268,7 +268,7 @@ class WordMasker:
         return MaskedWindow(
             np.array(self._encoder.frame(ids.tolist()), dtype=np.int64),
             np.pad(places + self._encoder.lead, (0, filler)),
-            np.pad(labels, (0, filler), constant_values=_IGNORED),
+            np.pad(labels, (0, filler), constant_values=IGNORED),
         )
 
 

@@ -69,7 +69,6 @@ from marsad.modeling.training import parameter_groups, uses_bf16
 
 logger = logging.getLogger(__name__)
 
-
 # How long other processes wait while one tokenises the texts or runs a probe.
 _PATIENCE = timedelta(days=2)
 # As RoBERTa was trained: the usual second moment forgets too slowly for how the loss falls.
@@ -111,7 +110,7 @@ class EncoderFiles:
 class Judgement:
     """The network on the held-out windows: summed negative log-likelihood and right guesses over all ``guesses``.
 
-    ``probe`` has the strict dev F1 of each fine-tuning seed, where the encoder was probed.
+    ``probe`` is the strict dev F1 of the short fine-tuning, where the encoder was probed.
     """
 
     step: int
@@ -476,11 +475,7 @@ class _Pretrainer:
         self._loss_sum.zero_()
         self._loss_count.zero_()
         loss = loss_sum / max(count, 1)
-        if not math.isfinite(loss):
-            raise MarsadError(
-                f"the loss is no number any more at step {done}; go on from a checkpoint or start anew with a lower "
-                "training.learning_rate"
-            )
+        _check_finite(loss, done)
         rate = self._scheduler.get_last_lr()[0]
         progress.say_step(done, loss)
         tokens = done * self._config.tokens_per_step
@@ -530,6 +525,7 @@ class _Pretrainer:
 
     def _save(self, step: int) -> None:
         sums = [reduce(self._loss_sum, "sum").item(), reduce(self._loss_count, "sum").item()]
+        _check_finite(sums[0], step)  # a checkpoint takes the place of the one before it, which is sound
         if not self._state.is_main_process:
             return
         folder = self._work / f"checkpoint-{step}"
@@ -553,6 +549,15 @@ class _Pretrainer:
             self._loss_count += values["sums"][1]
         logger.info("resuming from %s", folder.name)
         return int(values["step"])
+
+
+def _check_finite(loss: float, step: int) -> None:
+    """Raises MarsadError for a loss that is no number. To resume would not help: it repeats what was computed."""
+    if not math.isfinite(loss):
+        raise MarsadError(
+            f"the loss is no number any more at step {step}; start anew with a lower training.learning_rate and "
+            "--overwrite"
+        )
 
 
 def _keep_rows_until(metrics: Path, step: int) -> None:

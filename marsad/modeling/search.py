@@ -26,7 +26,7 @@ from marsad.config import Config, apply_values, explain_error, load_config, read
 from marsad.errors import MarsadError
 from marsad.files import write_json, write_page
 from marsad.modeling.artifacts import dump_config
-from marsad.modeling.data import dev_source, read_dev
+from marsad.modeling.data import read_splits
 from marsad.modeling.training import train
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class SearchConfig(BaseModel):
     base: Path
     """The config that is varied; its dev split judges."""
     trials: int = Field(ge=1)
-    """Trainings in all, with those that were ended early and those of earlier calls."""
+    """Trainings in all, with those that were ended early, those that failed and those of earlier calls."""
     seed: int = Field(default=13, ge=0)
     """Seed of what is tried; a training's own is the base config's."""
     prune_after: int | None = Field(default=None, ge=1)
@@ -132,17 +132,28 @@ def search(path: Path, folder: Path) -> SearchResult:
         _run(study, trial, config, base, path, folder)
         _write(study, base, path, folder)
     rows = _write(study, base, path, folder)
+    if rows[0]["state"] != "complete":
+        raise MarsadError(f"{folder}: none of the {len(rows)} trials could be trained; remove it and mend {path}")
     return SearchResult(rows, folder / "best.yaml")
 
 
 def _run(study: optuna.Study, trial: Trial, config: SearchConfig, base: Config, path: Path, folder: Path) -> None:
-    """Train with the settings of a trial and tell the study how it did; the model is removed."""
+    """Train with the settings of a trial and tell the study how it did; the model is removed.
+
+    Raises MarsadError where it can't be trained and no trial could before it.
+    """
     output = folder / f"trial-{trial.number}"
     logger.info("trial %d of %d: %s", trial.number + 1, config.trials, _settings(trial.params))
-    varied = _varied(base, trial.params, path).model_copy(update={"output": output})
     watch = _Watch(study, trial, config.prune_after)
     try:
+        varied = _varied(base, trial.params, path).model_copy(update={"output": output})
         f1 = train(varied, resume=True, callbacks=[watch]).dev.overall.f1
+    except MarsadError as error:
+        # Settings may be right one by one and not together. The trial is over, else each call would begin with it.
+        study.tell(trial, state=TrialState.FAIL)
+        if not any(one.state == TrialState.COMPLETE for one in study.get_trials(deepcopy=False)):
+            raise  # a mistake that may well be in all of them
+        logger.warning("trial %d: failed: %s", trial.number + 1, error)
     except _Pruned:
         logger.info("trial %d: ended after epoch %d, below the median", trial.number + 1, watch.epoch)
         study.tell(trial, state=TrialState.PRUNED)
@@ -184,9 +195,9 @@ def _varied(base: Config, values: Mapping[str, Any], path: Path) -> Config:
 
 def _take_up(folder: Path, config: SearchConfig, base: Config) -> None:
     """Make the folder of a search, or take it up again. Raises MarsadError when it is that of another one."""
-    dev = dev_source(base.data, read_dev(base.data, base.labels))
+    data = read_splits(base.data, base.labels).sources
     search = config.model_dump(mode="json", exclude={"trials"})
-    run = {"search": search, "base": base.model_dump(mode="json", exclude={"output"}), "dev": dev}
+    run = {"search": search, "base": base.model_dump(mode="json", exclude={"output"}), "data": data}
     path = folder / "search.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)

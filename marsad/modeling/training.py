@@ -37,7 +37,7 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
-from marsad.config import Config
+from marsad.config import Config, TrainingConfig
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
@@ -166,6 +166,8 @@ def train(
         carry_head_over(network, start[1].label_set.tags, config.label_set.tags)
     if config.model.layers is not None:
         network = keep_layers(network, config.model.layers)
+    if config.training.layer_decay is not None:
+        _optimizer_groups(network, config.training)  # refuses what it can't rate while nothing is written
     if state.is_main_process:
         if resume and not work.exists() and files.manifest.is_file():
             check_same_run(config.output_folder, _earlier_run(config.output_folder), run)
@@ -427,13 +429,7 @@ class _TokenTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            groups = parameter_groups(
-                self._network,
-                self._training.learning_rate,
-                self._training.head_learning_rate,
-                self._training.weight_decay,
-                self._training.layer_decay,
-            )
+            groups = _optimizer_groups(self._network, self._training)
             # Fused: on CPUs the plain loop over parameters takes several times as long.
             self.optimizer = torch.optim.AdamW(groups, lr=self._training.learning_rate, fused=True)
         return self.optimizer
@@ -457,6 +453,12 @@ class _TokenTrainer(Trainer):
         super().save_model(output_dir, _internal_call)
         if self.average is not None and output_dir is not None and self.args.should_save:
             self.average.save(Path(output_dir))
+
+
+def _optimizer_groups(network: nn.Module, training: TrainingConfig) -> list[dict[str, Any]]:
+    return parameter_groups(
+        network, training.learning_rate, training.head_learning_rate, training.weight_decay, training.layer_decay
+    )
 
 
 def parameter_groups(

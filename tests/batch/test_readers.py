@@ -134,11 +134,14 @@ def test_columns_bear_the_names_that_are_given(tmp_path: Path):
     reading = Reading(text_column="body", id_column="key", delimiter=";", carry=("day",))
     (row,) = rows(tmp_path / "a.csv", reading=reading)
     assert (row.id, row.text, row.columns) == ("1", "خبر", {"day": "أمس"})
-    for column, option in (("words", "--text-column"), ("name", "--id-column"), ("place", "--carry")):
-        changed = {"--text-column": "text_column", "--id-column": "id_column", "--carry": "carry"}[option]
+    for column, changed, hint in (
+        ("words", "text_column", ", where the text is looked for"),
+        ("name", "id_column", "; see --id-column or --line-ids"),
+        ("place", "carry", "; see --carry"),
+    ):
         value = (column,) if changed == "carry" else column
         wrong = Reading(**({"text_column": "body", "id_column": "key", "delimiter": ";"} | {changed: value}))
-        with pytest.raises(MarsadError, match=f"has no column '{column}', only key, body, day; see {option}"):
+        with pytest.raises(MarsadError, match=f"has no column '{column}', only key, body, day{hint}"):
             rows(tmp_path / "a.csv", reading=wrong)
 
 
@@ -153,7 +156,7 @@ def test_ids_can_be_made_of_lines_and_integers_are_ids(tmp_path: Path):
 BAD_LINES = {
     b'{"id": "x", "text": ': "not JSON",
     b"[1]": "a JSON list, expected an object",
-    b'{"id": "x"}': r"\(id 'x'\): no 'text'",
+    b'{"id": "x"}': r"\(id 'x'\): no 'text', where the text is looked for$",
     b'{"text": "x"}': "no 'id'",
     b'{"id": "x", "text": null}': "text is empty, expected a string",
     b'{"id": "x", "text": 5}': "text is int, expected a string",

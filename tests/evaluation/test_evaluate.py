@@ -247,6 +247,7 @@ def test_columns_are_judged_as_lines_are(gold: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"predictions": None}, "either a model folder or a file of predictions"),
+        ({"baseline_runtime": "torch"}, "no --baseline whose runtime"),
         ({"resamples": 0}, "resamples is 0, expected at least 1"),
         ({"seed": -1}, "seed is -1"),
         ({"predictions": "nowhere.jsonl"}, r"nowhere\.jsonl: no such file of predictions"),

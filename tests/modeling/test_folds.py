@@ -122,6 +122,16 @@ def test_what_can_not_be_dealt_out_is_refused(documents: list[Document], config:
         score_held_out(documents, config, 2, tmp_path / "c")
 
 
+@pytest.mark.parametrize("key", ["teacher", "init_from"])
+def test_what_a_trained_model_knows_of_held_out_reports_does_not_leak(
+    key: str, documents: list[Document], config: Config, tmp_path: Path
+):
+    model = config.model.model_copy(update={key: tmp_path / "model"})
+    with pytest.raises(MarsadError, match=rf"model\.{key}: it may have learned from the reports"):
+        score_held_out(documents, config.model_copy(update={"model": model}), 2, tmp_path / "folds")
+    assert not (tmp_path / "folds").exists()
+
+
 def test_a_damaged_fold_is_named(documents: list[Document], config: Config, held: list[HeldOut], folder: Path):
     path = folder / "fold-1.safetensors"
     whole = path.read_bytes()

@@ -516,6 +516,14 @@ def test_a_loss_that_is_no_number_stops_the_run(write_config: WriteConfig, tmp_p
     assert not (tmp_path / "encoder").exists()
 
 
+def test_a_ruined_network_is_no_checkpoint(write_config: WriteConfig, tmp_path: Path) -> None:
+    training = {"learning_rate": 1e30, "max_grad_norm": 1e9, "warmup": 0, "log_every": 100, "evaluate_every": 100}
+    path = write_config(tmp_path / "c.yaml", training=training)
+    with pytest.raises(MarsadError, match="no number any more at step 5; start anew"):
+        pretrain(load_pretraining_config(path))
+    assert not list((tmp_path / "encoder.partial").glob("checkpoint-*"))
+
+
 def test_what_is_no_encoder_is_not_overwritten(write_config: WriteConfig, tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "thesis.tex").write_text("years of work")

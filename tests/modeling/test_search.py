@@ -4,6 +4,7 @@ import csv
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,44 @@ def test_mistakes_are_named(
         search(write_search(tmp_path, write_tiny_config, **values), tmp_path / "out")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_settings_that_do_not_go_together_cost_one_trial(
+    write_tiny_config: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    space = {
+        "training.epochs": {"choices": [1]},
+        "training.batch_size": {"choices": [4, 8]},
+        "training.gradient_accumulation": {"choices": [1, 8]},
+    }
+    path = write_search(tmp_path, write_tiny_config, space=space, trials=8, seed=5)
+    search(path, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    failed = {
+        (row["training.batch_size"], row["training.gradient_accumulation"]) for row in rows if row["state"] == "fail"
+    }
+    assert failed == {("4", "8")}
+    assert rows[0]["state"] == "complete" and rows[-1]["state"] == "fail"
+    assert "batch_size 4 can't be shared out" in caplog.text
+    assert not list((tmp_path / "out").glob("trial-*"))
+
+
+def test_a_search_in_which_nothing_can_be_trained_stops(write_tiny_config: Callable[..., Path], tmp_path: Path):
+    path = write_search(tmp_path, write_tiny_config, space={"model.layers": {"choices": [40]}}, trials=2)
+    for _ in range(2):
+        with pytest.raises(MarsadError, match=r"model\.layers is 40"):
+            search(path, tmp_path / "out")
+    with pytest.raises(MarsadError, match="none of the 2 trials could be trained"):
+        search(path, tmp_path / "out")
+
+
+def test_a_missing_optuna_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["search", str(ROOT / "configs" / "search.yaml"), "--output", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'marsad[search]'" in line
 
 
 def test_what_may_be_tried():

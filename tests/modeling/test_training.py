@@ -18,7 +18,7 @@ import torch
 import yaml
 from conftest import ROOT, synthetic_reports, write_jsonl
 from safetensors.torch import load, load_file
-from transformers import BertConfig, BertForTokenClassification
+from transformers import AlbertConfig, AlbertModel, AutoTokenizer, BertConfig, BertForTokenClassification
 
 from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.config import Config, load_config
@@ -438,6 +438,21 @@ def test_mistakes_are_found_before_anything_is_written(
     with pytest.raises(MarsadError, match=re.escape(message)):
         train(load_config(tiny_config, [f"output={output}", override.format(corpus=corpus, empty=empty)]))
     assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+def test_layer_decay_on_shared_layers_is_refused_before_anything_is_written(
+    tiny_config: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(encoders["wordpiece"])
+    settings = AlbertConfig(
+        vocab_size=len(tokenizer), embedding_size=8, hidden_size=8, num_attention_heads=2, intermediate_size=16
+    )
+    AlbertModel(settings).save_pretrained(tmp_path / "albert")
+    tokenizer.save_pretrained(tmp_path / "albert")
+    overrides = [f"output={tmp_path / 'model'}", f"model.encoder={tmp_path / 'albert'}", "training.layer_decay=0.9"]
+    with pytest.raises(MarsadError, match=r"training\.layer_decay: .* numbers no layers"):
+        train(load_config(tiny_config, overrides))
+    assert [path.name for path in tmp_path.iterdir()] == ["albert"]
 
 
 # --- the optimizer's work --------------------------------------------------------------------------------
