@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import random
 import shutil
@@ -21,10 +20,11 @@ from marsad.annotations.jsonl import document_to_record, write_documents
 from marsad.config import Config, DataConfig
 from marsad.documents import Document
 from marsad.errors import MarsadError
-from marsad.files import share_files, to_json, write_json
+from marsad.files import share_files, to_json
 from marsad.modeling.artifacts import load_tagger
 from marsad.modeling.decoding import FloatArray
 from marsad.modeling.inference import score_words
+from marsad.modeling.runs import RUN_FILE, take_up_folder
 from marsad.modeling.runtimes import load_runtime
 from marsad.modeling.training import train
 from marsad.text.words import Words, split_words
@@ -82,7 +82,8 @@ def score_held_out(documents: Sequence[Document], config: Config, count: int, fo
     folds = deal_folds(documents, count, config.training.seed)
     if len(set(folds)) < count:
         raise MarsadError(f"{len(documents)} reports can't make {count} folds; give more reports or fewer --folds")
-    _take_up(folder, _run_record(documents, config, count))
+    run = _run_record(documents, config, count)
+    take_up_folder(folder / RUN_FILE, run, "the folds", "the folds of another run", "train its folds anew")
     words = [split_words(document.text, config.text) for document in documents]
     scores: list[FloatArray] = [np.empty((0, len(config.label_set.tags)), np.float32)] * len(documents)
     for fold in range(count):
@@ -105,25 +106,6 @@ def _run_record(documents: Sequence[Document], config: Config, count: int) -> di
         digest.update(to_json(document_to_record(document)).encode("utf-8"))
     values = config.model_dump(mode="json", exclude={"name", "output", "data"})
     return {"reports": len(documents), "sha256": digest.hexdigest(), "folds": count, "config": values}
-
-
-def _take_up(folder: Path, run: dict[str, object]) -> None:
-    """Make the folder of a run of folds, or take it up again. Raises MarsadError when it is that of another run."""
-    path = folder / "run.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():
-            if any(folder.iterdir()):
-                raise MarsadError(f"{folder}: holds other files where the folds would go; choose another --output")
-            write_json(path, run)
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MarsadError(f"{folder}: can't be used ({error.strerror or error})") from None
-    except ValueError:
-        raise MarsadError(f"{path}: is damaged; remove {folder} to train its folds anew") from None
-    if earlier != run:
-        changed = " and ".join(key for key in run if earlier.get(key) != run[key])
-        raise MarsadError(f"{folder}: holds the folds of another run ({changed} differ); remove it or choose another")
 
 
 def _score_fold(

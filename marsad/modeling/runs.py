@@ -77,6 +77,30 @@ def read_run(work: Path) -> dict[str, Any]:
     return values
 
 
+def take_up_folder(record: Path, run: Mapping[str, Any], what: str, other: str, again: str) -> None:
+    """Make the folder of ``record``, with what the work in it is made of, or take it up again.
+
+    In messages, ``what`` the folder is for, ``other`` work of that kind and how it is begun ``again``.
+
+    Raises MarsadError when the folder holds something else or can't be used.
+    """
+    folder = record.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not record.is_file():
+            if any(folder.iterdir()):
+                raise MarsadError(f"{folder}: holds other files where {what} would go; choose another --output")
+            write_json(record, run)
+        earlier = json.loads(record.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MarsadError(f"{folder}: can't be used ({error.strerror or error})") from None
+    except ValueError:
+        raise MarsadError(f"{record}: is damaged; remove {folder} to {again}") from None
+    if earlier != run:
+        changed = " and ".join(key for key in run if earlier.get(key) != run[key])
+        raise MarsadError(f"{folder}: holds {other} ({changed} differ); remove it or choose another --output")
+
+
 def check_same_run(folder: Path, earlier: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     """Raises MarsadError when the earlier run in ``folder`` had another config or other data."""
     for part in run:

@@ -24,9 +24,10 @@ from transformers import TrainerCallback
 
 from marsad.config import Config, apply_values, explain_error, load_config, read_yaml
 from marsad.errors import MarsadError
-from marsad.files import write_json, write_page
+from marsad.files import write_page
 from marsad.modeling.artifacts import dump_config
 from marsad.modeling.data import read_splits
+from marsad.modeling.runs import take_up_folder
 from marsad.modeling.training import train
 
 logger = logging.getLogger(__name__)
@@ -198,21 +199,7 @@ def _take_up(folder: Path, config: SearchConfig, base: Config) -> None:
     data = read_splits(base.data, base.labels).sources
     search = config.model_dump(mode="json", exclude={"trials"})
     run = {"search": search, "base": base.model_dump(mode="json", exclude={"output"}), "data": data}
-    path = folder / "search.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():
-            if any(folder.iterdir()):
-                raise MarsadError(f"{folder}: holds other files where the search would go; choose another --output")
-            write_json(path, run)
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MarsadError(f"{folder}: can't be used ({error.strerror or error})") from None
-    except ValueError:
-        raise MarsadError(f"{path}: is damaged; remove {folder} to search anew") from None
-    if earlier != run:
-        changed = " and ".join(key for key in run if earlier.get(key) != run[key])
-        raise MarsadError(f"{folder}: holds another search ({changed} differ); remove it or choose another --output")
+    take_up_folder(folder / "search.json", run, "the search", "another search", "search anew")
 
 
 # --- what is written -------------------------------------------------------------------------------------
