@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from marsad.config import ModelConfig
-from marsad.errors import MarsadError
+from marsad.errors import MarsadError, first_line
 from marsad.modeling.encoding import WordEncoder
 
 # The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
@@ -69,9 +68,7 @@ def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
             source.location, local_files_only=not source.hub
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise MarsadError(
-            f"encoder {source.location!r}: its tokenizer can't be loaded ({_first_line(error)})"
-        ) from None
+        raise MarsadError(f"encoder {source.location!r}: its tokenizer can't be loaded ({first_line(error)})") from None
     if tokenizer.is_fast and len(tokenizer) <= len(tokenizer.all_special_ids):
         # What transformers makes of a folder without a vocabulary: every word would be unknown, without a word.
         raise MarsadError(f"encoder {source.location!r}: its tokenizer has no vocabulary; is tokenizer.json missing?")
@@ -123,7 +120,7 @@ def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
     try:
         settings = AutoConfig.from_pretrained(source.location, local_files_only=not source.hub)
     except (OSError, ValueError) as error:
-        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
+        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({first_line(error)})") from None
     _check_positions(settings, source, config)
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
         if key in settings.to_dict():
@@ -147,7 +144,7 @@ def _load_weights(kind: Any, source: EncoderSource, settings: Any) -> tuple[PreT
             output_loading_info=True,
         )
     except (OSError, ValueError, ImportError) as error:
-        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({_first_line(error)})") from None
+        raise MarsadError(f"encoder {source.location!r}: can't be loaded ({first_line(error)})") from None
     except (RuntimeError, SafetensorError):
         raise MarsadError(
             f"encoder {source.location!r}: can't be loaded (its weights are damaged or do not fit its config.json)"
@@ -251,9 +248,3 @@ def _check_positions(settings: object, source: EncoderSource, config: ModelConfi
             f"model.max_tokens is {config.max_tokens}, but the encoder {source.location!r} has {positions} positions; "
             f"set model.max_tokens={positions} or less"
         )
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from marsad.annotations.gold import read_gold
 from marsad.documents import Document
-from marsad.errors import MarsadError
+from marsad.errors import MarsadError, first_line
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import StrictScores, score_documents
 from marsad.files import fingerprint_files, write_json
@@ -43,6 +43,7 @@ from marsad.modeling.artifacts import (
 )
 from marsad.modeling.data import describe_source, dev_source, read_dev
 from marsad.modeling.inference import decode_words, score_words
+from marsad.modeling.onnx_graphs import simplify_attention
 from marsad.modeling.runtimes import Runtime, load_onnx, torch_runtime
 from marsad.text.words import split_words
 
@@ -88,7 +89,7 @@ def export_onnx(
         with tempfile.TemporaryDirectory(prefix=".onnx-", dir=folder) as scratch:
             whole = ModelFiles(Path(scratch))
             smoothed = smooth(network, _calibration_windows(tagger, documents))
-            quantize(_to_onnx(smoothed, Path(scratch) / "fp32.onnx"), whole.onnx)
+            quantize(_to_onnx(smoothed, Path(scratch) / "fp32.onnx", tagger.encoder.max_tokens), whole.onnx)
             logger.info("scoring fp32 and int8 on %d reports of %s", len(documents), describe_source(source))
             fp32 = _score(torch_runtime(network, threads), tagger, documents)
             int8 = _score(load_onnx(whole.folder, threads), tagger, documents)
@@ -239,13 +240,11 @@ def quantize(source: Path, target: Path) -> None:
     except OSError:
         raise
     except Exception as error:  # onnxruntime's exceptions have no class of their own but Exception
-        raise MarsadError(
-            f"this network can't be quantised ({str(error).splitlines()[0]}); run it with PyTorch"
-        ) from error
+        raise MarsadError(f"this network can't be quantised ({first_line(error)}); run it with PyTorch") from error
 
 
-def _to_onnx(network: PreTrainedModel, path: Path) -> Path:
-    """The network in fp32: input ids [batch, tokens] to logits [batch, tokens, tags]."""
+def _to_onnx(network: PreTrainedModel, path: Path, max_tokens: int) -> Path:
+    """The network in fp32: input ids [batch, tokens], at most ``max_tokens``, to logits [batch, tokens, tags]."""
     import torch
 
     class Logits(torch.nn.Module):
@@ -273,11 +272,15 @@ def _to_onnx(network: PreTrainedModel, path: Path) -> Path:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            first = str(error).strip().splitlines()[0]
-            raise MarsadError(f"this network can't be exported to ONNX ({first}); run it with PyTorch") from None
+            raise MarsadError(
+                f"this network can't be exported to ONNX ({first_line(error)}); run it with PyTorch"
+            ) from None
         if program is None:
             raise MarsadError("this network can't be exported to ONNX; run it with PyTorch")
         program.save(str(path))
+        longest = torch.randint(5, 100, (2, max_tokens)).numpy()
+        if not simplify_attention(path, longest):
+            logger.info("the network's attention is exported as it is: it is built in a way of its own")
     return path
 
 

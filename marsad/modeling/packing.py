@@ -202,6 +202,14 @@ class RunningTokens:
         """Windows of an epoch."""
         return len(self._row) // self.room
 
+    def frequencies(self, vocabulary: int) -> NDArray[np.int64]:
+        """How often each sub-token stands in the file, [vocabulary]."""
+        counts = np.zeros(vocabulary, dtype=np.int64)
+        for begin in range(0, len(self._row), 1 << 24):
+            part = self._row[begin : begin + (1 << 24)] & np.uint32(_START - 1)
+            counts += np.bincount(part, minlength=vocabulary)
+        return counts
+
     def window(self, at: int) -> tuple[Ids, NDArray[np.bool_]]:
         """The ``room`` sub-tokens from a place on, and whether each begins a word or a separator."""
         at %= len(self._row)

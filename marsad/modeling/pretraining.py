@@ -27,6 +27,7 @@ import torch
 import yaml
 from accelerate import PartialState
 from accelerate.utils import reduce
+from numpy.typing import NDArray
 from safetensors.torch import load_model
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -252,9 +253,14 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     logger.info("texts: %s", ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(counts).items()))
     if state.is_main_process:
         if not has_head:
-            logger.info("the head that guesses sub-tokens is new: none was saved with the encoder")
+            logger.info(
+                "the head that guesses sub-tokens is new: none was saved with the encoder; "
+                "it begins from how often each one is in the texts"
+            )
         if new_mask:
             logger.info("the vocabulary has no mask token: %s is added to it", encoder.tokenizer.mask_token)
+    if not has_head:
+        begin_from_frequencies(network, train.frequencies(len(encoder.tokenizer)))
     trainer = _Pretrainer(config, masked, encoder, train, held_out, share, probe, work, state)
     trainer.run(last_checkpoint(work) if resume else None)
     judgements = judgements_of(EncoderFiles(work).metrics)
@@ -311,6 +317,21 @@ def add_mask_token(network: PreTrainedModel, encoder: WordEncoder) -> bool:
     with torch.no_grad():
         weight[-1] = weight[:-1].mean(dim=0)
     return True
+
+
+def begin_from_frequencies(network: PreTrainedModel, counts: NDArray[np.int64]) -> None:
+    """Let a new head guess by frequency before it has learned anything: ``counts`` of each sub-token in the texts.
+
+    Only the bias of its output layer is set; a network whose output layer has none is left as it is.
+    """
+    layer: Any = network.get_output_embeddings()
+    bias = getattr(layer, "bias", None)
+    if bias is None:
+        return
+    shares = (counts + 1) / (counts.sum() + len(counts))
+    logs = torch.from_numpy(np.log(shares)).to(bias)
+    with torch.no_grad():
+        bias[: len(logs)] = logs - logs.mean()
 
 
 def input_embeddings(network: PreTrainedModel) -> nn.Parameter:

@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from marsad.errors import MarsadError
+from marsad.errors import MarsadError, first_line
 from marsad.files import fingerprint_files
 from marsad.modeling.artifacts import ModelFiles, Tagger, load_network_of, read_onnx_record
 
@@ -140,7 +140,7 @@ def load_onnx(folder: Path, threads: int | None = None) -> Runtime:
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # onnxruntime's exceptions have no class of their own but Exception
-        raise MarsadError(f"{path}: can't be loaded ({str(error).splitlines()[0]}); run marsad export-onnx") from None
+        raise MarsadError(f"{path}: can't be loaded ({first_line(error)}); run marsad export-onnx") from None
 
     def score(ids: IntArray, mask: IntArray | None) -> FloatArray:
         scores: FloatArray = session.run(None, {"input_ids": ids})[0]

@@ -56,18 +56,28 @@ def folder(exported: Path, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_the_exported_network_computes_what_the_network_does(encoders: dict[str, Path], tmp_path: Path):
+@pytest.mark.parametrize("looks_back_alone", [False, True])
+def test_the_exported_network_computes_what_the_network_does(
+    encoders: dict[str, Path], tmp_path: Path, looks_back_alone: bool
+):
+    import onnx
     import onnxruntime
     from transformers import AutoModelForTokenClassification
 
     torch.manual_seed(3)
-    network = AutoModelForTokenClassification.from_pretrained(encoders["bpe"], num_labels=9).eval()
-    session = onnxruntime.InferenceSession(to_onnx(network, tmp_path / "fp32.onnx"))
+    settings = {"num_labels": 9, "is_decoder": looks_back_alone}
+    network = AutoModelForTokenClassification.from_pretrained(encoders["wordpiece"], **settings).eval()
+    path = to_onnx(network, tmp_path / "fp32.onnx", 48)
+    session = onnxruntime.InferenceSession(path)
     for batch, tokens in ((1, 1), (1, 48), (2, 13), (5, 31)):
         ids = torch.randint(5, 100, (batch, tokens))
         with torch.inference_mode():
             wanted = network(input_ids=ids).logits.numpy()
         np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], wanted, atol=1e-4)
+    nodes = onnx.load(path).graph.node
+    assert not any(node.op_type == "Transpose" for node in nodes)  # words in rows
+    masked = [len(node.input) > 3 for node in nodes if node.op_type == "Attention"]
+    assert masked == [looks_back_alone] * network.config.num_hidden_layers  # a mask only where it hides something
 
 
 def test_an_adopted_file_is_what_runs(exported: Path):
