@@ -150,13 +150,14 @@ def _fingerprint(folder: Path) -> str:
 def _check_unseen(evaluation: Evaluation) -> str | None:
     """Why it can't be told whether the model was trained on the test split; None where it was not.
 
-    Raises MarsadError when it was, on the same text but for its spelling.
+    Raises MarsadError when it was, on the same lines but for their spelling: joined sentences are found too.
     """
     trained = training_documents(evaluation.system)
     if isinstance(trained, str):
         return trained
-    texts = {_folded(document) for document in trained}
-    leaked = [report.document.id for report in evaluation.judged if _folded(report.document) in texts]
+    lines = {line for document in trained for line in _folded_lines(document)}
+    judged = {report.document.id: _folded_lines(report.document) for report in evaluation.judged}
+    leaked = [name for name, own in judged.items() if own and own <= lines]
     if leaked:
         raise MarsadError(
             f"{evaluation.system.path}: {len(leaked)} reports of the test split stand in its training files, such as "
@@ -165,8 +166,10 @@ def _check_unseen(evaluation: Evaluation) -> str | None:
     return None
 
 
-def _folded(document: Document) -> str:
-    return " ".join(split_words(document.text, FOLDED).texts())
+def _folded_lines(document: Document) -> set[str]:
+    words = split_words(document.text, FOLDED)
+    texts = words.texts()
+    return {" ".join(texts[start:end]) for start, end in words.paragraphs}
 
 
 def _entry(evaluation: Evaluation, old: str | None, onnx: OnnxRecord | str) -> dict[str, Any]:

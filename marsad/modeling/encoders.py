@@ -223,6 +223,9 @@ def keep_layers(network: PreTrainedModel, count: int) -> PreTrainedModel:
     kept = {int(old): new for new, old in enumerate(np.linspace(0, layers - 1, count).round())}
     settings = copy.deepcopy(network.config)
     settings.num_hidden_layers = count
+    kinds = getattr(settings, "layer_types", None)
+    if kinds is not None:  # whether each layer sees all of a window
+        settings.layer_types = [kinds[old] for old in kept]
     smaller = type(network)(settings)
     weights = {}
     for name, tensor in network.state_dict().items():

@@ -287,9 +287,15 @@ def _to_onnx(network: PreTrainedModel, path: Path, max_tokens: int) -> Path:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter's steps and warnings are of no use to who runs it."""
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)
 
 
 def _dev_documents(folder: Path, dev: Sequence[str | Path] | None) -> tuple[dict[str, Any], list[Document]]:

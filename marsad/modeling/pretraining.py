@@ -516,6 +516,11 @@ class _Pretrainer:
                 right = (scores.argmax(dim=-1) == labels).sum()
                 sums += torch.stack([loss.double(), right.double(), (labels != IGNORED).sum().double()])
         loss_sum, correct, guesses = reduce(sums, "sum").tolist()
+        if not guesses:
+            raise MarsadError(
+                "data.held_out: its windows hold no word short enough to be masked; "
+                "hold out more text, or set a larger masking.share"
+            )
         probe = self._probe_score(step)
         judgement = Judgement(step, loss_sum, int(correct), int(guesses), probe)
         progress.say(f"step {step}/{self._config.steps}: {judgement}")

@@ -116,7 +116,11 @@ def search(path: Path, folder: Path) -> SearchResult:
     base = load_config(config.base)
     for key, one in config.space.items():
         for value in one.choices if one.choices is not None else (one.low, one.high):
-            _varied(base, {key: value}, path)
+            if _varied(base, {key: value}, path).data != base.data:
+                raise MarsadError(
+                    f"{path}: space: {key}: what is learned from and judged on can't be varied, since trials would not "
+                    f"compare; set it in {config.base}"
+                )
     _take_up(folder, config, base)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))

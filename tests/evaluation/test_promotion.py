@@ -99,13 +99,14 @@ def test_a_model_is_not_promoted_twice(house: Path, corpus: Path) -> None:
         run(house, house / "models" / "good")
 
 
+@pytest.mark.parametrize("before", ["\u200f", "عاجل من مراسلنا\n"], ids=["spelling", "within"])
 def test_a_model_trained_on_the_test_split_is_refused(
-    house: Path, tmp_path: Path, corpus: Path, write_tiny_config: Callable[..., Path]
+    house: Path, tmp_path: Path, corpus: Path, write_tiny_config: Callable[..., Path], before: str
 ) -> None:
-    # One report of the test split, in another spelling, among those of the training split.
+    # One report of the test split, in another spelling or within another one, among those of the training split.
     lines = (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()
     leaked = json.loads((house / TEST).read_text(encoding="utf-8").splitlines()[3])
-    record = {"id": "leaked", "text": "\u200f" + leaked["text"], "entities": []}
+    record = {"id": "leaked", "text": before + leaked["text"], "entities": []}
     (tmp_path / "train.jsonl").write_text("\n".join([*lines, json.dumps(record)]), encoding="utf-8")
     config = write_tiny_config(tmp_path / "c.yaml", data={"train": str(tmp_path / "train.jsonl")})
     model = train(load_config(config, ["training.epochs=1"])).folder

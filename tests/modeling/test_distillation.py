@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, synthetic_reports, write_jsonl
-from transformers import AlbertConfig, AlbertForTokenClassification, BertConfig, BertForTokenClassification
+from transformers import (
+    AlbertConfig,
+    AlbertForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+    ModernBertConfig,
+    ModernBertForTokenClassification,
+)
 
 from marsad.annotations.jsonl import read_documents
 from marsad.config import Config, load_config
@@ -286,6 +293,23 @@ def test_layers_are_kept_evenly_spaced(layers: int, count: int, kept: list[int],
     loaded = BertForTokenClassification.from_pretrained(tmp_path)
     ids = torch.tensor([[3, 4, 5, 6]])
     assert torch.equal(loaded.eval()(ids).logits, smaller.eval()(ids).logits)
+
+
+def test_layers_of_two_kinds_keep_theirs() -> None:
+    # Every third layer of ModernBERT sees a whole window, the others a part of it.
+    kinds = ["full_attention", "sliding_attention", "sliding_attention"] * 2
+    network = ModernBertForTokenClassification(
+        ModernBertConfig(
+            vocab_size=20,
+            hidden_size=8,
+            intermediate_size=16,
+            num_hidden_layers=6,
+            num_attention_heads=2,
+            layer_types=kinds,
+            pad_token_id=0,
+        )
+    )
+    assert keep_layers(network, 3).config.layer_types == [kinds[0], kinds[2], kinds[5]]
 
 
 def test_layers_that_are_not_there_or_shared_are_refused() -> None:

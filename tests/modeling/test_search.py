@@ -96,6 +96,13 @@ def test_a_search_goes_on_where_it_was_killed(
         search(write_search(tmp_path, write_tiny_config, seed=6), broken)
 
 
+def test_what_judges_is_not_varied(write_tiny_config: Callable[..., Path], tmp_path: Path):
+    path = write_search(tmp_path, write_tiny_config, space={"data.dev_seed": {"low": 1, "high": 9}})
+    with pytest.raises(MarsadError, match=r"search\.yaml: space: data\.dev_seed: .* can't be varied"):
+        search(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_trials_that_fall_behind_are_ended(write_tiny_config: Callable[..., Path], tmp_path: Path):
     # The fourth cannot be above the median of equal ones unless it learns; with no learning rate it does not.
     space = {
