@@ -250,7 +250,11 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     counts = TextCounts(**json.loads((work / "texts.json").read_text(encoding="utf-8")))
     train, held_out = (RunningTokens(path, encoder.room) for path in (train_file, held_out_file))
     _check_texts(counts, train, held_out)
-    logger.info("texts: %s", ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(counts).items()))
+    logger.info(
+        "texts: %s; %.2f sub-tokens a word",
+        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(counts).items()),
+        (counts.sub_tokens + counts.held_out_sub_tokens) / max(counts.words, 1),
+    )
     if state.is_main_process:
         if not has_head:
             logger.info(
