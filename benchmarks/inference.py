@@ -6,12 +6,13 @@ pipeline truncates what is longer than the encoder, so it is given the very wind
 ours starts from whole reports and ends with entities. ``base`` is the pipeline with an encoder of BERT-base size
 (12 layers, hidden size 768, 64,000 pieces) whose weights are random.
 
-The bound is what the int8 matrix products of the network alone would take, measured in the same rounds by ONNX Runtime
-on the network's own shapes. ``one core`` has the whole process bound to one; ``with facts`` reads the values of all
+The bound is what the network's matrix products alone would take as int8: those of its layers are measured in the same
+rounds by ONNX Runtime, on the network's own shapes, and those of attention, which has no weights, are counted in by
+their FLOPs. ``one core`` has the whole process bound to one; ``with facts`` reads the values of all
 that was found as well.
 
 Memory is that of ``predict.py`` on 10,000 short reports and on ``--rss`` of them, from file to file; the first output
-is its line for a file of one report, from the start of the process. All takes some eight minutes on two quiet cores,
+is its line for a file of one report, from the start of the process. All takes some ten minutes on two quiet cores,
 and half an hour more with ``--rss 1000000``.
 
     marsad export-onnx models/marsad
@@ -92,9 +93,10 @@ def build_arms(model: Path, texts: list[str], threads: int, base_share: int) -> 
 
     torch.set_num_threads(threads)
     tagger = load_tagger(model)
-    windows, tokens = cut(tagger, texts)
+    windows, lengths = cut(tagger, texts)
+    tokens = sum(lengths)
     few = max(1, len(texts) // base_share)
-    few_windows, few_tokens = cut(tagger, texts[:few])
+    few_windows, few_lengths = cut(tagger, texts[:few])
     network = load_network_of(model)
     shapes = [
         (layer.in_features, layer.out_features)
@@ -115,27 +117,30 @@ def build_arms(model: Path, texts: list[str], threads: int, base_share: int) -> 
 
     arms = [
         Arm(PIPELINE, lambda: same(windows, batch_size=best), count, tokens, batch=best),
-        Arm(BASE, lambda: base(few_windows, batch_size=base_best), few, few_tokens, batch=base_best),
+        Arm(BASE, lambda: base(few_windows, batch_size=base_best), few, sum(few_lengths), batch=base_best),
         Arm(TORCH, lambda: torch_alone.predict(texts), count, tokens),
         Arm(INT8, lambda: int8.predict(texts), count, tokens),
         Arm(ONE_CORE, lambda: one_core.predict(texts), count, tokens, cores=1),
         Arm(FACTS, with_facts, count, tokens),
     ]
-    rounds = max(1, tokens // GEMM_ROWS)
+    # Of every sub-token a layer multiplies the query with all keys of the window, and the weights with all values.
+    in_layers = tokens * sum(inputs * outputs for inputs, outputs in shapes)
+    in_attention = network.config.num_hidden_layers * 2 * network.config.hidden_size * sum(n**2 for n in lengths)
+    rounds = max(1, round((1 + in_attention / in_layers) * tokens / GEMM_ROWS))
     products = matrix_products(shapes, threads)
-    return arms, Arm("int8 products", lambda: products(rounds), len(texts), rounds * GEMM_ROWS)
+    return arms, Arm("int8 products", lambda: products(rounds), count, tokens)
 
 
-def cut(tagger: Tagger, texts: list[str]) -> tuple[list[str], int]:
-    """The windows of the texts as texts, and their sub-tokens."""
-    windows, tokens = [], 0
+def cut(tagger: Tagger, texts: list[str]) -> tuple[list[str], list[int]]:
+    """The windows of the texts as texts, and how many sub-tokens each has."""
+    windows, lengths = [], []
     for text in texts:
         words = split_words(text, tagger.text)
         for one in tagger.encoder.encode_document(words):
             first, last = words.words[one.window.first], words.words[one.window.last - 1]
             windows.append(text[first.start : last.end])
-            tokens += len(one.input_ids)
-    return windows, tokens
+            lengths.append(len(one.input_ids))
+    return windows, lengths
 
 
 def pipeline_of(network: Any, tagger: Tagger, windows: list[str]) -> tuple[Any, int]:
@@ -223,7 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("files", type=Path, nargs="+", help="reports, JSON Lines")
-    parser.add_argument("--reports", type=int, default=80, help="reports a round (80)")
+    parser.add_argument("--reports", type=int, default=160, help="reports a round (160)")
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--threads", type=int, default=2, help="(2)")
     parser.add_argument(

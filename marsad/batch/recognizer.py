@@ -179,14 +179,17 @@ def _check(text: str) -> str:
 
 
 def _chunks(documents: Iterable[Words], tokens_per_batch: int) -> Iterator[list[Words]]:
+    """Documents to read together. The first are few, since nothing is being read while they are encoded."""
     chunk: list[Words] = []
     size = 0
     most = max(_LOOKAHEAD_WORDS, tokens_per_batch)
+    enough = most // 8
     for document in documents:
         chunk.append(document)
         size += len(document)
-        if len(chunk) == _LOOKAHEAD_TEXTS or size >= most:
+        if len(chunk) == _LOOKAHEAD_TEXTS or size >= enough:
             yield chunk
             chunk, size = [], 0
+            enough = min(2 * enough, most)
     if chunk:
         yield chunk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,8 +53,10 @@ def decode_windows(windows: Sequence[Window], scores: Sequence[FloatArray], leng
         return scores[0]
     tags = scores[0].shape[1] if scores else 0
     merged = np.zeros((length, tags), dtype=np.float32)
-    for word, index in enumerate(widest_context(windows, length)):
-        merged[word] = scores[index][word - windows[index].first]
+    widest = widest_context(windows, length)
+    for index, window in enumerate(windows):
+        rows = np.flatnonzero(widest[window.first : window.last] == index)
+        merged[window.first + rows] = scores[index][rows]
     return merged
 
 
@@ -76,15 +78,21 @@ def decode_spans(
     """
     spans: list[WordSpan] = []
     probabilities: list[float] = []
+    if not paragraphs:
+        return spans, probabilities
+    log_probs = log_softmax(scores)
+    found = []
     for start, end in paragraphs:
-        log_probs = log_softmax(scores[start:end])
-        path = viterbi(log_probs, labels)
-        found = decode_tags([labels.tags[tag] for tag in path])
-        if not found:
-            continue
-        if calibration.temperature != 1.0:
-            log_probs = log_softmax(scores[start:end] / calibration.temperature)
-        for span, probability in zip(found, span_posteriors(log_probs, found, labels), strict=True):
+        path = viterbi(log_probs[start:end], labels)
+        in_paragraph = decode_tags([labels.tags[tag] for tag in path])
+        if in_paragraph:
+            found.append((start, end, in_paragraph))
+    if calibration.temperature != 1.0:
+        log_probs = log_softmax(scores / calibration.temperature)
+    lattices = _forward_backward([log_probs[start:end] for start, end, _ in found], labels)
+    for (start, _, in_paragraph), lattice in zip(found, lattices, strict=True):
+        for span in in_paragraph:
+            probability = lattice.posterior(span, labels)
             if probability >= calibration.thresholds.get(span.label, 0.0):
                 spans.append(WordSpan(start + span.first, start + span.last, span.label))
                 probabilities.append(probability)
@@ -119,51 +127,85 @@ def viterbi(log_probs: NDArray[np.float64], labels: LabelSet) -> list[int]:
 
 def span_posteriors(log_probs: NDArray[np.float64], spans: Sequence[WordSpan], labels: LabelSet) -> list[float]:
     """The posterior probability of each span, exactly as it stands, among all valid tag sequences."""
-    probs, forward, backward, scale = _forward_backward(log_probs, labels)
-    allowed = labels.transitions.astype(np.float64)
-    posteriors = []
-    for span in spans:
-        begin = labels.begin(labels.types.index(span.label))
-        mass = probs[span.first, begin] / scale[span.first]
-        if span.first:
-            mass *= forward[span.first - 1] @ allowed[:, begin]
-        for word in range(span.first + 1, span.last):
-            mass *= probs[word, begin + 1] / scale[word]
-        if span.last < len(probs):
-            # What follows may be anything but more of the same entity.
-            after = probs[span.last] * backward[span.last]
-            mass *= after[labels.starts].sum() / scale[span.last]
-        posteriors.append(float(min(mass, 1.0)))
-    return posteriors
+    (lattice,) = _forward_backward([log_probs], labels)
+    return [lattice.posterior(span, labels) for span in spans]
 
 
 def expected_entities(log_probs: NDArray[np.float64], labels: LabelSet) -> float:
     """How many entities a valid tag sequence has in the mean: the posteriors of all ``B-`` tags, summed."""
-    _, forward, backward, _ = _forward_backward(log_probs, labels)
+    (lattice,) = _forward_backward([log_probs], labels)
     begins = [labels.begin(index) for index in range(len(labels.types))]
-    return float((forward * backward)[:, begins].sum())
+    return float((lattice.forward * lattice.backward)[:, begins].sum())
 
 
-def _forward_backward(
-    log_probs: NDArray[np.float64], labels: LabelSet
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities, forward and backward [words, tags] and scales [words] over the valid tag sequences.
+@dataclass(frozen=True, slots=True)
+class _Lattice:
+    """Probabilities, forward and backward, all [words, tags], and scales [words] over the valid tag sequences.
 
     Each step is scaled to sum to one; the scales cancel in every ratio.
     """
-    probs = np.exp(np.maximum(log_probs, LEAST_LOG_PROB))
+
+    probs: NDArray[np.float64]
+    forward: NDArray[np.float64]
+    backward: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def posterior(self, span: WordSpan, labels: LabelSet) -> float:
+        """The probability that exactly this span is an entity of its type."""
+        begin = labels.begin(labels.types.index(span.label))
+        mass = self.probs[span.first, begin] / self.scale[span.first]
+        if span.first:
+            mass *= self.forward[span.first - 1] @ labels.transitions[:, begin]
+        for word in range(span.first + 1, span.last):
+            mass *= self.probs[word, begin + 1] / self.scale[word]
+        if span.last < len(self.probs):
+            # What follows may be anything but more of the same entity.
+            after = self.probs[span.last] * self.backward[span.last]
+            mass *= after[labels.starts].sum() / self.scale[span.last]
+        return float(min(mass, 1.0))
+
+
+def _forward_backward(paragraphs: Sequence[NDArray[np.float64]], labels: LabelSet) -> list[_Lattice]:
+    """The lattice of each paragraph, given as log-probabilities [words, tags].
+
+    Paragraphs of like length are worked through side by side, each filled up with words that are surely outside, which
+    changes nothing before them.
+    """
     allowed = labels.transitions.astype(np.float64)
-    length = len(probs)
-    forward = np.empty_like(probs)
-    backward = np.empty_like(probs)
-    scale = np.empty(length)
-    forward[0] = probs[0] * labels.starts
-    for word in range(length):
-        if word:
-            forward[word] = (forward[word - 1] @ allowed) * probs[word]
-        scale[word] = forward[word].sum()
-        forward[word] /= scale[word]
-    backward[-1] = 1.0
-    for word in range(length - 2, -1, -1):
-        backward[word] = (allowed @ (probs[word + 1] * backward[word + 1])) / scale[word + 1]
-    return probs, forward, backward, scale
+    lattices: dict[int, _Lattice] = {}
+    for group in _of_like_length([len(one) for one in paragraphs]):
+        longest = len(paragraphs[group[0]])
+        probs = np.zeros((longest, len(group), len(labels.tags)))
+        probs[:, :, 0] = 1.0
+        for row, index in enumerate(group):
+            log_probs = paragraphs[index]
+            probs[: len(log_probs), row] = np.exp(np.maximum(log_probs, LEAST_LOG_PROB))
+        forward, backward = np.empty_like(probs), np.empty_like(probs)
+        scale = np.empty((longest, len(group), 1))
+        forward[0] = probs[0] * labels.starts
+        for word in range(longest):
+            if word:
+                forward[word] = (forward[word - 1] @ allowed) * probs[word]
+            scale[word] = forward[word].sum(-1, keepdims=True)
+            forward[word] /= scale[word]
+        backward[-1] = 1.0
+        for word in range(longest - 2, -1, -1):
+            backward[word] = ((probs[word + 1] * backward[word + 1]) @ allowed.T) / scale[word + 1]
+        for row, index in enumerate(group):
+            words = len(paragraphs[index])
+            lattices[index] = _Lattice(
+                probs[:words, row], forward[:words, row], backward[:words, row], scale[:words, row, 0]
+            )
+    return [lattices[index] for index in range(len(paragraphs))]
+
+
+def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices in groups, the longest first; none is less than half as long as the first of its group."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if group and 2 * lengths[index] < lengths[group[0]]:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

@@ -43,7 +43,7 @@ from marsad.modeling.artifacts import (
 )
 from marsad.modeling.data import describe_source, dev_source, read_dev
 from marsad.modeling.inference import decode_words, score_words
-from marsad.modeling.onnx_graphs import simplify_attention
+from marsad.modeling.onnx_graphs import INPUT_IDS, give_words_alone, simplify_attention
 from marsad.modeling.runtimes import Runtime, load_onnx, torch_runtime
 from marsad.text.words import split_words
 
@@ -244,7 +244,7 @@ def quantize(source: Path, target: Path) -> None:
 
 
 def _to_onnx(network: PreTrainedModel, path: Path, max_tokens: int) -> Path:
-    """The network in fp32: input ids [batch, tokens], at most ``max_tokens``, to logits [batch, tokens, tags]."""
+    """The network in fp32, over windows of equal length, at most ``max_tokens``: a runtime's inputs and output."""
     import torch
 
     class Logits(torch.nn.Module):
@@ -266,9 +266,9 @@ def _to_onnx(network: PreTrainedModel, path: Path, max_tokens: int) -> Path:
                 (ids,),
                 dynamo=True,
                 opset_version=_OPSET,
-                input_names=["input_ids"],
+                input_names=[INPUT_IDS],
                 output_names=["logits"],
-                dynamic_shapes={"input_ids": sizes},
+                dynamic_shapes={INPUT_IDS: sizes},
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
@@ -281,6 +281,8 @@ def _to_onnx(network: PreTrainedModel, path: Path, max_tokens: int) -> Path:
         longest = torch.randint(5, 100, (2, max_tokens)).numpy()
         if not simplify_attention(path, longest):
             logger.info("the network's attention is exported as it is: it is built in a way of its own")
+        if not give_words_alone(path, longest):
+            logger.info("the network's last layer is exported whole: it is built in a way of its own")
     return path
 
 

@@ -91,8 +91,11 @@ def _score_batch(runtime: Runtime, windows: Sequence[EncodedWindow], pad_id: int
     for row, window in enumerate(windows):
         ids[row, : lengths[row]] = window.input_ids
     mask = (np.arange(longest) < np.array(lengths)[:, None]).astype(np.int64) if min(lengths) < longest else None
-    logits = runtime.score(ids, mask)
-    return [logits[row, window.first_tokens] for row, window in enumerate(windows)]
+    places = np.zeros((len(windows), max(len(window.first_tokens) for window in windows)), dtype=np.int64)
+    for row, window in enumerate(windows):
+        places[row, : len(window.first_tokens)] = window.first_tokens
+    scores = runtime.score(ids, mask, places)
+    return [scores[row, : len(window.first_tokens)] for row, window in enumerate(windows)]
 
 
 def form_batches(lengths: Sequence[int], tokens_per_batch: int, pads: bool) -> Iterator[list[int]]:

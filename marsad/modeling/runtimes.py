@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from marsad.errors import MarsadError, first_line
 from marsad.files import fingerprint_files
 from marsad.modeling.artifacts import ModelFiles, Tagger, load_network_of, read_onnx_record
+from marsad.modeling.onnx_graphs import FIRST_TOKENS, INPUT_IDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,14 +42,15 @@ _ONNX_TOKENS = 256
 class Runtime:
     """A network that gives tag scores (logits) for sub-tokens.
 
-    ``score`` takes input ids [batch, tokens] and a mask of the same shape, 0 at padding (None: no padding), and returns
-    [batch, tokens, tags]. It may be called by ``workers`` threads side by side. A batch has at most
-    ``tokens_per_batch`` sub-tokens, or one window; where ``pads`` is false all its windows are equally long.
-    ``fingerprint`` is the SHA-256 of a file that computes in place of the model's own weights, else "".
+    ``score`` takes input ids [batch, tokens], a mask of the same shape, 0 at padding (None: no padding), and places in
+    the windows [batch, words]; it returns the scores of the sub-tokens there, [batch, words, tags]. It may be called by
+    ``workers`` threads side by side. A batch has at most ``tokens_per_batch`` sub-tokens, or one window; where ``pads``
+    is false all its windows are equally long. ``fingerprint`` is the SHA-256 of a file that computes in place of the
+    model's own weights, else "".
     """
 
     name: RuntimeName
-    score: Callable[[IntArray, IntArray | None], FloatArray]
+    score: Callable[[IntArray, IntArray | None, IntArray], FloatArray]
     workers: int
     tokens_per_batch: int
     pads: bool
@@ -105,14 +107,15 @@ def torch_runtime(network: PreTrainedModel, threads: int | None = None, bf16: bo
 
     device = network.device
 
-    def score(ids: IntArray, mask: IntArray | None) -> FloatArray:
+    def score(ids: IntArray, mask: IntArray | None, places: IntArray) -> FloatArray:
         if threads is not None and device.type == "cpu" and torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             given = torch.from_numpy(ids).to(device)
             kept = None if mask is None else torch.from_numpy(mask).to(device)
             logits = network(input_ids=given, attention_mask=kept).logits
-        scores: FloatArray = logits.float().cpu().numpy()
+            picked = torch.from_numpy(places).to(device).unsqueeze(-1).expand(-1, -1, logits.shape[-1])
+        scores: FloatArray = logits.gather(1, picked).float().cpu().numpy()
         return scores
 
     tokens = _TORCH_CPU_TOKENS if device.type == "cpu" else _GPU_TOKENS
@@ -141,9 +144,11 @@ def load_onnx(folder: Path, threads: int | None = None) -> Runtime:
         )
     except Exception as error:  # onnxruntime's exceptions have no class of their own but Exception
         raise MarsadError(f"{path}: can't be loaded ({first_line(error)}); run marsad export-onnx") from None
+    if {one.name for one in session.get_inputs()} != {INPUT_IDS, FIRST_TOKENS}:
+        raise MarsadError(f"{path}: was written by another version of marsad; run marsad export-onnx again")
 
-    def score(ids: IntArray, mask: IntArray | None) -> FloatArray:
-        scores: FloatArray = session.run(None, {"input_ids": ids})[0]
+    def score(ids: IntArray, mask: IntArray | None, places: IntArray) -> FloatArray:
+        scores: FloatArray = session.run(None, {INPUT_IDS: ids, FIRST_TOKENS: places})[0]
         return scores
 
     return Runtime(

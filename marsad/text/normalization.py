@@ -86,10 +86,28 @@ class NormalizedText:
 
 
 class _CharReader(dict[str, str | None]):
-    """:func:`_read_char` of one config, each character looked at once."""
+    """:func:`_read_char` of one config, each character looked at once.
+
+    ``plain`` matches a stretch of characters that are read as they stand: nearly all of most texts.
+    """
 
     def __init__(self, config: TextConfig) -> None:
         self._config = config
+        changed = "".join(
+            chars
+            for chars, changes in (
+                (r"\ud800-\udfff", True),
+                (TATWEEL, config.tatweel),
+                (_INVISIBLE, config.invisible),
+                (r"\ufb50-\ufdff\ufe70-\ufefe", config.presentation_forms),
+                (_ARABIC_MARKS, config.diacritics),
+                ("".join(_ALEF_HAMZA), config.alef_hamza),
+                ("".join(_YA_KAF), config.ya_kaf),
+                (r"\u0660-\u06f9٫٬", config.digits),
+            )
+            if changes
+        )
+        self.plain = regex.compile(f"[^{changed}]+")
 
     def __missing__(self, char: str) -> str | None:
         read = self[char] = _read_char(char, self._config)
@@ -153,41 +171,54 @@ def normalize_text(text: str, config: TextConfig) -> NormalizedText:
             tatweel_run = None
 
     run_end = 0
-    for i, char in enumerate(text):
-        if i in gaps:
+    i = 0
+    while i < len(text):
+        plain = None if gaps else reader.plain.match(text, i)
+        char = text[i]
+        at, i = i, i + 1
+        if at in gaps:
             continue
         if config.tatweel and char == TATWEEL:
             if in_word:
-                ends[-1] = i + 1
+                ends[-1] = i
             else:
-                lead = i if lead is None else lead
-                tatweel_run = i if tatweel_run is None else tatweel_run
-                run_end = i + 1
+                lead = at if lead is None else lead
+                tatweel_run = at if tatweel_run is None else tatweel_run
+                run_end = i
             continue
-        read = reader[char]
+        read = plain.group() if plain else reader[char]
         if read == "":
             continue
         if read is None:
             if in_word:
-                ends[-1] = i + 1
+                ends[-1] = i
             elif lead is None:
-                lead = i
+                lead = at
             continue
-        letter = read[0].isalpha() or unicodedata.category(read[0])[0] == "M"
-        if letter:
-            start = i if lead is None else lead
+        in_word = _is_letter(read[0])
+        if in_word:
+            start = at if lead is None else lead
             tatweel_run = None
         else:
-            start = i
+            start = at
             keep_lone_tatweel(run_end)
         lead = None
-        in_word = letter
-        for piece in read:
-            chars.append(piece)
-            starts.append(start)
-            ends.append(i + 1)
+        chars.append(read)
+        starts.append(start)
+        if plain:
+            i = plain.end()
+            starts.extend(range(at + 1, i))
+            ends.extend(range(at + 1, i + 1))
+            in_word = _is_letter(read[-1])
+        else:
+            starts.extend([start] * (len(read) - 1))
+            ends.extend([i] * len(read))
     keep_lone_tatweel(run_end)
     return NormalizedText("".join(chars), tuple(starts), tuple(ends))
+
+
+def _is_letter(char: str) -> bool:
+    return char.isalpha() or unicodedata.category(char)[0] == "M"
 
 
 def find_broken_words(text: str) -> Iterator[tuple[int, int]]:

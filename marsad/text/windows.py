@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from marsad.text.words import Words
 
 # Words that end a sentence: cutting inside a paragraph, a window rather ends after one of these.
@@ -91,19 +94,21 @@ def _sentence_end(words: Words, after: int, last: int) -> int:
     return last
 
 
-def widest_context(windows: Sequence[Window], length: int) -> list[int]:
+def widest_context(windows: Sequence[Window], length: int) -> NDArray[np.int64]:
     """For each of ``length`` words, the index of the window in which it is farthest from a cut edge.
 
     The document's own beginning and end are no cuts. Raises ValueError when a word is in no window.
     """
-    best = [-1] * length
-    distance = [-1] * length
+    best = np.full(length, -1)
+    distance = np.full(length, -1)
     for index, window in enumerate(windows):
-        for word in range(window.first, window.last):
-            left = length if window.first == 0 else word - window.first
-            right = length if window.last == length else window.last - 1 - word
-            if min(left, right) > distance[word]:
-                best[word], distance[word] = index, min(left, right)
-    if -1 in best:
-        raise ValueError(f"word {best.index(-1)} is in no window")
+        words = np.arange(window.first, window.last)
+        left = length if window.first == 0 else words - window.first
+        right = length if window.last == length else window.last - 1 - words
+        context = np.minimum(left, right)
+        wider = words[context > distance[words]]
+        best[wider] = index
+        distance[words] = np.maximum(distance[words], context)
+    if len(missing := np.flatnonzero(best < 0)):
+        raise ValueError(f"word {missing[0]} is in no window")
     return best

@@ -71,11 +71,17 @@ def test_the_exported_network_computes_what_the_network_does(
     session = onnxruntime.InferenceSession(path)
     for batch, tokens in ((1, 1), (1, 48), (2, 13), (5, 31)):
         ids = torch.randint(5, 100, (batch, tokens))
+        places = torch.randint(0, tokens, (batch, 4))
         with torch.inference_mode():
-            wanted = network(input_ids=ids).logits.numpy()
-        np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], wanted, atol=1e-4)
+            wanted = network(input_ids=ids).logits.numpy()[np.arange(batch)[:, None], places]
+        given = {"input_ids": ids.numpy(), "first_tokens": places.numpy()}
+        np.testing.assert_allclose(session.run(None, given)[0], wanted, atol=1e-4)
     nodes = onnx.load(path).graph.node
     assert not any(node.op_type == "Transpose" for node in nodes)  # words in rows
+    # The rows of first sub-tokens are picked before the last layer asks about them, or else from the logits.
+    (pick,) = (place for place, node in enumerate(nodes) if node.op_type == "GatherND")
+    (last,) = [place for place, node in enumerate(nodes) if node.op_type == "Attention"][-1:]
+    assert (pick < last) == (not looks_back_alone)
     masked = [len(node.input) > 3 for node in nodes if node.op_type == "Attention"]
     assert masked == [looks_back_alone] * network.config.num_hidden_layers  # a mask only where it hides something
 
