@@ -52,6 +52,7 @@ def project(
         output=f"models/{shipped['name']}",
         training={"epochs": 1},
     )
+    write_tiny_config(folder / "configs" / "marsad.yaml", data=data, training={"epochs": 1})
     write_jsonl(folder / "archive" / "old.jsonl", [{"text": one["text"]} for one in synthetic_reports(40, seed=51)])
     return folder
 
@@ -79,3 +80,13 @@ def test_a_student_is_trained_judged_and_exported(project: Path) -> None:
     assert "teacher: read 120 reports" in done.stderr
     counts = json.loads((project / "models" / "taught" / "metrics.json").read_text(encoding="utf-8"))["distillation"]
     assert counts["unlabelled"]["reports"] == 40
+
+
+def test_a_model_teaches_one_of_its_own_size(project: Path) -> None:
+    train, evaluate = commands(2)
+    done = run(train, project)
+    assert done.returncode == 0, done.stderr
+    assert "teacher: read 120 reports" in done.stderr
+    done = run(evaluate, project)
+    assert done.returncode == 0, done.stderr
+    assert "against models/marsad" in done.stdout
