@@ -32,7 +32,7 @@ def give_words_alone(path: Path, ids: Ids) -> bool:
     takes ``first_tokens`` [batch, words] too, places in each window, and gives [batch, words, tags]. ``ids`` are some
     to try it on. Where the last layer is not built as expected, all logits are computed, and the others' dropped.
 
-    Raises MarsadError where the file can't be run at all.
+    Raises MarsadError where the file can't be run at all, or gives other logits either way.
     """
     import onnx_ir
 
@@ -49,9 +49,9 @@ def give_words_alone(path: Path, ids: Ids) -> bool:
         except MarsadError:  # what follows needs the rows of all
             close = False
         if close:
-            break
-    rewritten.replace(path)
-    return early
+            rewritten.replace(path)
+            return early
+    raise MarsadError("exported to ONNX, this network gives words other scores than in PyTorch; run it with PyTorch")
 
 
 def _pick_rows(model: ir.Model, early: bool) -> bool:
