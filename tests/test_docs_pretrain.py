@@ -49,11 +49,11 @@ def project(
     shutil.copy(ROOT / "train.py", folder)
     data = {name: f"data/{name}.jsonl" for name in ("train", "dev")}
     write_tiny_config(folder / "configs" / "marsad.yaml", data=data, training={"epochs": 1})
-    small = {"batch_size": 8, "evaluate_every": 4, "log_every": 2, "checkpoint_every": 3, "loaders": 0}
+    small = {"batch_size": 8, "evaluate_every": 40, "log_every": 20, "checkpoint_every": 30, "loaders": 0}
     for name in ("pretrain-smoke", "pretrain"):
         values: dict[str, Any] = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
         values["model"] = {"encoder": str(encoders["unigram"]), "max_tokens": 48}
-        values["training"] |= small | {"tokens": 48 * 8 * 4, "learning_rate": 3e-3}
+        values["training"] |= small | {"tokens": 48 * 8 * 40, "learning_rate": 1e-2}
         values["data"] |= {"held_out": 0.2, "workers": 1}
         values.pop("probe", None)
         (folder / "configs" / f"{name}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -81,7 +81,7 @@ def test_from_an_archive_to_a_model(
     with caplog.at_level("INFO", "marsad"):
         out = run(smoke)
     before, after = (float(one.replace(",", "")) for one in re.findall(r"perplexity ([\d,.]+) \(", out))
-    assert after < before
+    assert after < 0.97 * before
     assert "FLOP in all" in caplog.text
 
     run(pretrain)
