@@ -6,7 +6,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ def write_jsonl(path: Path, records: list[dict[str, Any]]) -> Path:
     return path
 
 
+def number_pieces(pieces: Iterable[str], special: Sequence[str]) -> dict[str, int]:
+    """Pieces with ids that are the same in every run: training a tokenizer numbers them in an order of chance."""
+    return {piece: number for number, piece in enumerate([*special, *sorted(set(pieces) - set(special))])}
+
+
 def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
     """A tiny encoder in Hugging Face form with a tokenizer trained on the synthetic reports."""
     import torch
@@ -97,11 +103,14 @@ def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
     torch.manual_seed(7)
     if kind == "wordpiece":
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        raw.normalizer = normalizers.BertNormalizer(lowercase=False)
-        raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        raw.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=400, special_tokens=special))
-        tokenizer = BertTokenizerFast(vocab=raw.get_vocab(), do_lower_case=False, strip_accents=False)
+        # Made by hand, since what training finds differs from run to run: letters, whole words, short ends of words.
+        split, normalize = pre_tokenizers.BertPreTokenizer(), normalizers.BertNormalizer(lowercase=False)
+        words = Counter(word for text in texts for word, _ in split.pre_tokenize_str(normalize.normalize_str(text)))
+        pieces = {piece for letter in "".join(words) for piece in (letter, f"##{letter}")}
+        pieces |= {word for word, count in words.items() if count > 1}
+        pieces |= {f"##{word[-length:]}" for word in words for length in (2, 3) if len(word) > length}
+        vocabulary = number_pieces(pieces, special)
+        tokenizer = BertTokenizerFast(vocab=vocabulary, do_lower_case=False, strip_accents=False)
         model: Any = BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes))
     else:
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -114,7 +123,7 @@ def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
             )
             state = json.loads(raw.to_str())["model"]
             merges = [tuple(merge) for merge in state["merges"]]
-            tokenizer = RobertaTokenizerFast(vocab=state["vocab"], merges=merges)
+            tokenizer = RobertaTokenizerFast(vocab=number_pieces(state["vocab"], special), merges=merges)
             config_class: Any = RobertaConfig
             model_class: Any = RobertaModel
         else:
@@ -123,7 +132,8 @@ def build_encoder(kind: str, folder: Path, positions: int = 128) -> Path:
             raw.train_from_iterator(
                 texts, trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>")
             )
-            vocab = [(piece, score) for piece, score in json.loads(raw.to_str())["model"]["vocab"]]
+            scores = dict(json.loads(raw.to_str())["model"]["vocab"])
+            vocab = [(piece, scores[piece]) for piece in number_pieces(scores, special)]
             tokenizer = XLMRobertaTokenizerFast(vocab=vocab)
             config_class, model_class = XLMRobertaConfig, XLMRobertaModel
         model = model_class(

@@ -288,7 +288,7 @@ def test_guesses_are_those_of_the_whole_network(kind: str, encoders: dict[str, P
     network, has_head = load_masked_network(source, ModelConfig(max_tokens=32, overlap=0))
     assert not has_head
     assert network.get_output_embeddings().weight is network.get_input_embeddings().weight
-    ids = torch.randint(5, 200, (3, 20))
+    ids = torch.randint(5, network.config.vocab_size, (3, 20))
     positions = torch.tensor([[1, 4], [7, 0], [19, 19]])
     masked = MaskedLanguageModel(network)
     with torch.no_grad():
@@ -350,7 +350,7 @@ def test_perplexity_falls_and_the_encoder_loads(
     assert "pipeline_tag: fill-mask" in card
 
     network = load_network(find_encoder(str(folder)), ModelConfig(max_tokens=32, overlap=0), ["O", "B-X", "I-X"])
-    ids = torch.randint(5, 200, (2, 16))
+    ids = torch.randint(5, network.base_model.config.vocab_size, (2, 16))
     with torch.no_grad():
         ours = network.base_model.eval()(input_ids=ids).last_hidden_state
         theirs = AutoModel.from_pretrained(folder).eval()(input_ids=ids).last_hidden_state
