@@ -70,7 +70,7 @@ def test_a_student_is_trained_judged_and_exported(project: Path) -> None:
     assert (project / "models" / "student" / "model.int8.onnx").is_file()
     manifest = read_manifest(project / "models" / "student")
     teacher = read_manifest(project / "models" / "marsad").fingerprint
-    assert manifest.teacher == {"path": "models/marsad", "fingerprint": teacher, "unlabelled": None}
+    assert manifest.teacher == {"models": {"models/marsad": teacher}, "unlabelled": None}
     settings = json.loads((project / "models" / "student" / "config.json").read_text(encoding="utf-8"))
     assert settings["num_hidden_layers"] == 1
 

@@ -102,8 +102,8 @@ class Manifest:
 
     ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
     arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32. ``init_from`` is the path and
-    the fingerprint of the model that the training went on from; ``teacher`` has those of the model that taught this one
-    and the plain reports that it read for it.
+    the fingerprint of the model that the training went on from; ``teacher`` has those of the models that taught this
+    one and the plain reports that they read for it.
     """
 
     format: int

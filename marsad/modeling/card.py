@@ -193,8 +193,12 @@ and the encoder that it went on from.
 def _lesson(config: Config, teacher: Mapping[str, Any]) -> str:
     plain = teacher["unlabelled"]
     read = "" if plain is None else f" and plain ones ({', '.join(plain['files'])}; SHA-256 `{plain['sha256'][:12]}`)"
+    models = [f"`{path}` (fingerprint `{found[:12]}`)" for path, found in teacher["models"].items()]
+    said = f"probabilities of the model {models[0]}"
+    if len(models) > 1:
+        said = f"mean probabilities of the models {', '.join(models)}"
     return f"""
-It learned from the probabilities of the model `{teacher["path"]}` (fingerprint `{teacher["fingerprint"][:12]}`) on the
-annotated reports{read}: weight {config.distillation.weight:g} on annotated words, temperature
-{config.distillation.temperature:g}. `metrics.json` has the counts.
+It learned from the {said} on the annotated reports{read}: weight
+{config.distillation.weight:g} on annotated words, temperature {config.distillation.temperature:g}. `metrics.json` has
+the counts.
 """

@@ -1,8 +1,9 @@
 """Distillation: a small model learns from the probabilities that a larger one, its teacher, gives to every tag.
 
-The method is that of Hinton, Vinyals and Dean (2015), "Distilling the Knowledge in a Neural Network". The two may have
-tokenizers of their own, so what is compared stands on words: the teacher scores each word once, by the one way in which
-words are scored (``inference.score_words``), and the student is compared with that on the word's first sub-token.
+The method is that of Hinton, Vinyals and Dean (2015), "Distilling the Knowledge in a Neural Network", where the teacher
+may be several networks and the mean of what they say. They may have tokenizers of their own, so what is compared stands
+on words: a teacher scores each word once, by the one way in which words are scored (``inference.score_words``), and the
+student is compared with that on the word's first sub-token.
 
 What the teacher said lies in shards on disk, so that memory stays flat over any number of reports and no work is done
 twice when a run is resumed.
@@ -28,6 +29,7 @@ import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -44,7 +46,7 @@ from marsad.modeling.decoding import LEAST_LOG_PROB, FloatArray, log_softmax
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.inference import score_words
 from marsad.modeling.losses import IGNORED
-from marsad.modeling.runtimes import Runtime, load_runtime
+from marsad.modeling.runtimes import load_runtime
 from marsad.modeling.tagging import align_entities, tag_ids
 from marsad.text.words import Words, split_words
 
@@ -61,13 +63,13 @@ _READING = Reading(line_ids=True)  # plain reports need no ids
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """The model that teaches, and the plain reports that it reads for the student.
+    """The models that teach together, and the plain reports that they read for the student.
 
-    ``record`` is what the run and the manifest say of it: path, fingerprint, and the plain files with theirs.
+    ``record`` is what the run and the manifest say of them: the fingerprint of each of the ``models`` by its path, and
+    the plain files with theirs.
     """
 
-    folder: Path
-    tagger: Tagger
+    models: Sequence[tuple[Path, Tagger]]
     sources: tuple[Source, ...]
     record: Mapping[str, Any]
 
@@ -143,12 +145,30 @@ class TeacherScores:
 def find_teacher(config: Config) -> Teacher | None:
     """The teacher that a config names and the reports that it is to read; None where there is none.
 
-    Raises MarsadError when the folder is no whole model, it has other labels or reads text otherwise than the student,
-    or the plain files are missing, can't be read more than once, or hold no report with a word.
+    Raises MarsadError when a folder is no whole model, has other labels or reads text otherwise than the student, when
+    a model is named twice, or the plain files are missing, can't be read more than once, or hold no report with a word.
     """
-    folder = config.model.teacher
-    if folder is None:
+    if config.model.teacher is None:
         return None
+    models = [_load_teacher(folder, config) for folder in config.model.teacher]
+    fingerprints = [tagger.fingerprint for _, tagger in models]
+    if len(set(fingerprints)) < len(models):
+        raise MarsadError("model.teacher: names the same model twice; leave one of them away")
+    named = {folder.as_posix(): found for folder, found in zip(config.model.teacher, fingerprints, strict=True)}
+    sources = tuple(list_sources([str(path) for path in config.distillation.unlabelled], _READING))
+    for source in sources:
+        if source.path == STANDARD_INPUT or not Path(source.path).is_file():
+            raise MarsadError(
+                f"distillation.unlabelled: {source.path} is no file; plain reports are read more than once"
+            )
+    if sources and not any(isinstance(row, Row) and split_words(row.text, config.text) for row in _rows(sources)):
+        raise MarsadError("distillation.unlabelled: no report in it holds a word; expected texts")
+    paths = [Path(source.path) for source in sources]
+    unlabelled = {"files": [path.as_posix() for path in paths], "sha256": fingerprint_files(paths)}
+    return Teacher(models, sources, {"models": named, "unlabelled": unlabelled if paths else None})
+
+
+def _load_teacher(folder: Path, config: Config) -> tuple[Path, Tagger]:
     found = folder.resolve()  # `models/current` may point elsewhere before the teacher's network is loaded
     tagger = load_tagger(found if found.exists() else folder)
     where = f"model.teacher {folder}"
@@ -165,18 +185,7 @@ def find_teacher(config: Config) -> Teacher | None:
         raise MarsadError(
             f"{where}: reads text otherwise than this config, so words would differ; set {' '.join(changed)}"
         )
-    sources = tuple(list_sources([str(path) for path in config.distillation.unlabelled], _READING))
-    for source in sources:
-        if source.path == STANDARD_INPUT or not Path(source.path).is_file():
-            raise MarsadError(
-                f"distillation.unlabelled: {source.path} is no file; plain reports are read more than once"
-            )
-    if sources and not any(isinstance(row, Row) and split_words(row.text, config.text) for row in _rows(sources)):
-        raise MarsadError("distillation.unlabelled: no report in it holds a word; expected texts")
-    paths = [Path(source.path) for source in sources]
-    unlabelled = {"files": [path.as_posix() for path in paths], "sha256": fingerprint_files(paths)}
-    record = {"path": folder.as_posix(), "fingerprint": tagger.fingerprint, "unlabelled": unlabelled if paths else None}
-    return Teacher(found, tagger, sources, record)
+    return found, tagger
 
 
 def _rows(sources: Sequence[Source], meter: Meter | None = None) -> Iterator[Row | Reject]:
@@ -250,15 +259,13 @@ def _write_shards(
 ) -> None:
     """Write this process's share of the shards that are missing."""
     state = PartialState()
-    runtime = load_runtime(teacher.folder, teacher.tagger, "torch", str(state.device))
-    # The teacher may have the labels in another order.
-    order = [teacher.tagger.labels.tags.index(tag) for tag in config.label_set.tags]
+    readers = [_reader(folder, tagger, config.label_set, str(state.device)) for folder, tagger in teacher.models]
     done = {int(path.stem) for path in folder.glob("[0-9]*.json")}
     state.wait_for_everyone()  # what one writes from here on is not done to the others, so that one names all rejects
     with _progress(sum(source.size or 0 for source in teacher.sources)) as tell:
         for shard, position in _shards(teacher, documents, config, done):
             if shard.number % state.num_processes == state.process_index:
-                scores = _score(teacher.tagger, runtime, [words for words, _ in shard.texts], order)
+                scores = _score(readers, [words for words, _ in shard.texts], len(config.label_set.tags))
                 _write_shard(_ShardFiles(folder, shard.number), shard, scores, encoder, config.label_set)
                 tell(len(shard.texts), position)
 
@@ -287,13 +294,27 @@ def _shards(
             yield _Shard(number, plain, len(cut.rejects)), cut.position
 
 
-def _score(tagger: Tagger, runtime: Runtime, documents: Sequence[Words], order: Sequence[int]) -> NDArray[np.float16]:
-    """The calibrated log-probabilities of all words, one document after the other: [words, tags in ``order``]."""
+_Reader = Callable[[Sequence[Words]], NDArray[np.float64]]
+
+
+def _reader(folder: Path, tagger: Tagger, labels: LabelSet, device: str) -> _Reader:
+    """What gives one teacher's calibrated log-probabilities of all words: [words, tags of ``labels``]."""
+    runtime = load_runtime(folder, tagger, "torch", device)
+    order = [tagger.labels.tags.index(tag) for tag in labels.tags]  # the teacher may have them in another one
+
+    def read(documents: Sequence[Words]) -> NDArray[np.float64]:
+        scores = np.concatenate(score_words(runtime, tagger.encoder, documents))
+        return log_softmax(scores[:, order] / np.float32(tagger.calibration.temperature))
+
+    return read
+
+
+def _score(readers: Sequence[_Reader], documents: Sequence[Words], tags: int) -> NDArray[np.float16]:
+    """The log of the teachers' mean probabilities of all words, one document after the other: [words, tags]."""
     read = [words for words in documents if len(words)]
     if not read:
-        return np.empty((0, len(order)), dtype=np.float16)
-    scores = np.concatenate(score_words(runtime, tagger.encoder, read))
-    log_probs = log_softmax(scores[:, order] / np.float32(tagger.calibration.temperature))
+        return np.empty((0, tags), dtype=np.float16)
+    log_probs: NDArray[np.float64] = logsumexp([reader(read) for reader in readers], axis=0) - np.log(len(readers))
     return np.maximum(log_probs, LEAST_LOG_PROB).astype(np.float16)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from marsad.modeling.encoding import WordEncoder
 
 # The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -122,9 +124,15 @@ def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
     except (OSError, ValueError) as error:
         raise MarsadError(f"encoder {source.location!r}: can't be loaded ({first_line(error)})") from None
     _check_positions(settings, source, config)
-    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+    shares = {
+        "hidden_dropout_prob": config.dropout,
+        "classifier_dropout": config.dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+        "attention_dropout": config.attention_dropout,
+    }
+    for key, share in shares.items():
         if key in settings.to_dict():
-            setattr(settings, key, config.dropout)
+            setattr(settings, key, share)
     return settings
 
 
@@ -162,6 +170,23 @@ def _check_missing(missing: Sequence[str], source: EncoderSource) -> None:
             f"encoder {source.location!r}: can't be loaded ({len(missing)} of its weights are missing, {missing[0]} "
             "for one)"
         )
+
+
+@contextmanager
+def trainable_attention(network: PreTrainedModel, device: torch.device) -> Iterator[None]:
+    """While the block runs, attention on a CPU is computed by plain products and a softmax.
+
+    PyTorch's fused kernel is as fast forward, but takes several times as long backward there.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    before: str = network.config._attn_implementation
+    network.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(before)
 
 
 def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ from marsad.files import fingerprint_files, share_files, write_json, write_page
 from marsad.modeling.artifacts import ModelFiles, code_fingerprint, dump_config
 from marsad.modeling.card import encoder_card
 from marsad.modeling.data import read_splits
-from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer
+from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer, trainable_attention
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.losses import IGNORED
 from marsad.modeling.packing import (
@@ -266,7 +266,8 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     if not has_head:
         begin_from_frequencies(network, train.frequencies(len(encoder.tokenizer)))
     trainer = _Pretrainer(config, masked, encoder, train, held_out, share, probe, work, state)
-    trainer.run(last_checkpoint(work) if resume else None)
+    with trainable_attention(network, torch.device(state.device)):
+        trainer.run(last_checkpoint(work) if resume else None)
     judgements = judgements_of(EncoderFiles(work).metrics)
     if state.is_main_process:
         whole = EncoderFiles(work / "model")

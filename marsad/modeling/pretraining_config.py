@@ -41,8 +41,8 @@ class PretrainedModelConfig(Section):
     """`embedded`, a local folder in Hugging Face form, or the name of a hub model (`org/name`)."""
     max_tokens: int = Field(default=256, ge=16)
     """Sub-tokens of a window, special tokens counted in; every window is full."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Dropout in the encoder's layers while training, as a share."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout in the encoder's layers while training, as a share; of use where texts are read many times alone."""
 
     def as_model(self) -> ModelConfig:
         """As the section `model` of training, for loading."""

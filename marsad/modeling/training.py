@@ -62,6 +62,7 @@ from marsad.modeling.encoders import (
     keep_layers,
     load_network,
     load_tokenizer,
+    trainable_attention,
 )
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
@@ -630,7 +631,8 @@ def _fit(
             arguments.num_train_epochs = state.epoch  # it had stopped early, which the Trainer forgets
         if trainer.average is not None:
             trainer.average.load(checkpoint)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with trainable_attention(network, arguments.device):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.average is not None and trainer.state.best_model_checkpoint is not None:
         trainer.average.load(Path(trainer.state.best_model_checkpoint))
         trainer.average.adopt()

@@ -67,6 +67,12 @@ def word_log_probs(model: Path, texts: list[str]) -> np.ndarray[Any, Any]:
     return log_softmax(np.concatenate(score_words(load_runtime(model, tagger, "torch"), tagger.encoder, documents)))
 
 
+def calibrated(model: Path, texts: list[str]) -> np.ndarray[Any, Any]:
+    """As :func:`word_log_probs`, with the model's temperature."""
+    temperature = np.float32(load_tagger(model).calibration.temperature)
+    return log_softmax(word_log_probs(model, texts) / temperature)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of reports without annotations: lines of JSON, some of them without a word or a text, and a text."""
@@ -143,6 +149,30 @@ def test_each_word_has_its_annotated_tag_and_its_teachers_scores(
     assert taught.annotated.sub_tokens + taught.unlabelled.sub_tokens == sum(map(len, taught.dataset["input_ids"]))
 
 
+def test_several_teachers_say_the_mean_of_their_probabilities(
+    student_config: Path, tiny_model: Path, whole: Path, corpus: Path, plain: Path, tmp_path: Path
+) -> None:
+    """``whole`` has a tokenizer, windows and a temperature of its own."""
+    config = load_config(student_config, [f"model.teacher=[{tiny_model}, {whole}]", f"distillation.unlabelled={plain}"])
+    documents = read_documents(corpus / "train.jsonl")[:5]
+    taught = lessons(config, documents, tmp_path / "teacher")
+    texts = [document.text for document in documents]
+    texts += [report["text"] for report in synthetic_reports(PLAIN, seed=41)]
+    texts += ["؟", synthetic_reports(1, seed=42)[0]["text"]]
+    expected = np.log((np.exp(calibrated(tiny_model, texts)) + np.exp(calibrated(whole, texts))) / 2)
+    tags = len(config.label_set.tags)
+    keys = np.concatenate([[label for label in row["labels"] if label != -100] for row in taught.dataset])
+    said = taught.scores.of_words(np.unique(keys // (tags + 1) - 1))
+    np.testing.assert_allclose(np.exp(said), np.exp(expected), atol=2e-3)
+    assert not np.allclose(np.exp(said), np.exp(calibrated(tiny_model, texts)), atol=2e-2)
+    model = train(config.model_copy(update={"output": tmp_path / "model"})).folder
+    record = read_manifest(model).teacher
+    assert record is not None
+    assert record["models"] == {str(path): load_tagger(path).fingerprint for path in (tiny_model, whole)}
+    card = (model / "README.md").read_text(encoding="utf-8")
+    assert "mean probabilities of the models" in card and all(one[:12] in card for one in record["models"].values())
+
+
 @pytest.mark.parametrize("items", [None, 40])
 @pytest.mark.parametrize("weight", [0.3, 1.0])
 def test_the_loss_is_the_definition(weight: float, items: int | None) -> None:
@@ -207,12 +237,13 @@ def test_a_student_comes_closer_to_its_teacher_with_plain_reports_than_without(
 
     record = read_manifest(taught.folder).teacher
     assert record is not None
-    assert (record["path"], record["fingerprint"]) == (str(tiny_model), load_tagger(tiny_model).fingerprint)
+    fingerprint = load_tagger(tiny_model).fingerprint
+    assert record["models"] == {str(tiny_model): fingerprint}
     assert [Path(file).name for file in record["unlabelled"]["files"]] == ["archive.jsonl", "report.txt"]
     counts = json.loads((taught.folder / "metrics.json").read_text(encoding="utf-8"))["distillation"]
     assert (counts["annotated"]["reports"], counts["unlabelled"]["reports"]) == (6, PLAIN + 3)
     card = (taught.folder / "README.md").read_text(encoding="utf-8")
-    assert str(tiny_model) in card and record["fingerprint"][:12] in card
+    assert str(tiny_model) in card and fingerprint[:12] in card
     assert read_manifest(alone.folder).teacher is None
     assert not (taught.folder / "teacher").exists()  # what the teacher said goes with the run's folder
 
@@ -447,7 +478,7 @@ def test_another_teacher_or_other_plain_reports_are_noticed(
     train(config, resume=True)  # is whole
     shutil.rmtree(teacher)
     shutil.copytree(tmp_path / "model", teacher)  # another model under the same name
-    with pytest.raises(MarsadError, match=r"teacher was another \(fingerprint\)"):
+    with pytest.raises(MarsadError, match=rf"teacher was another \(models\.{re.escape(str(teacher))}\)"):
         train(config, resume=True)
 
 
@@ -459,6 +490,7 @@ def test_another_teacher_or_other_plain_reports_are_noticed(
     [
         (["model.teacher={tmp}/none"], "none: no such model folder"),
         (["model.teacher={tmp}"], "is not a trained model"),
+        (["model.teacher=[{teacher}, {teacher}]"], "model.teacher: names the same model twice"),
         (["labels=[ACTOR, LOCATION, DATE, CASUALTY, WEAPON]"], "a teacher needs the very labels of the student"),
         (["text.ya_kaf=true", "text.digits=false"], "set text.ya_kaf=false text.digits=true"),
         (["distillation.unlabelled={tmp}/none.jsonl"], "none.jsonl: no such file"),
@@ -468,10 +500,10 @@ def test_another_teacher_or_other_plain_reports_are_noticed(
     ],
 )
 def test_mistakes_are_found_before_anything_is_written(
-    overrides: list[str], message: str, student_config: Path, tmp_path: Path
+    overrides: list[str], message: str, student_config: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     write_jsonl(tmp_path / "empty.jsonl", [NO_REPORTS[0], NO_REPORTS[2]])
-    given = [override.format(tmp=tmp_path) for override in overrides]
+    given = [override.format(tmp=tmp_path, teacher=tiny_model) for override in overrides]
     with pytest.raises(MarsadError, match=re.escape(message)) as refused:
         train(load_config(student_config, [f"output={tmp_path / 'out' / 'model'}", *given]))
     assert len(str(refused.value).splitlines()) == 1

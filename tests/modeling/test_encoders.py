@@ -9,10 +9,10 @@ import torch
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError
-from marsad.modeling.encoders import EncoderSource, find_encoder, load_network, load_tokenizer
+from marsad.modeling.encoders import EncoderSource, find_encoder, load_network, load_tokenizer, trainable_attention
 
 TAGS = ("O", "B-ACTOR", "I-ACTOR")
-SMALL = ModelConfig(max_tokens=64, overlap=16, dropout=0.25)
+SMALL = ModelConfig(max_tokens=64, overlap=16, dropout=0.25, attention_dropout=0.0625)
 
 
 @pytest.fixture
@@ -198,7 +198,9 @@ def test_the_network_is_the_encoder_under_a_head_of_ours(kind: str, encoders: di
     network = load_network(find_encoder(str(encoders[kind])), SMALL, TAGS)
     assert network.config.id2label == dict(enumerate(TAGS))
     assert network.config.label2id == {tag: index for index, tag in enumerate(TAGS)}
-    assert {module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)} == {0.25}
+    shares = {name: part.p for name, part in network.named_modules() if isinstance(part, torch.nn.Dropout)}
+    assert {share for name, share in shares.items() if "attention.self" not in name} == {0.25}
+    assert {share for name, share in shares.items() if "attention.self" in name} == {0.0625}
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
     saved = load_file(encoders[kind] / "model.safetensors")
     ours = network.base_model.state_dict()
@@ -207,6 +209,21 @@ def test_the_network_is_the_encoder_under_a_head_of_ours(kind: str, encoders: di
         if name in saved:
             assert torch.equal(tensor, saved[name]), name
     assert {name for name in ours if name not in saved} <= {"embeddings.position_ids", "embeddings.token_type_ids"}
+
+
+def test_attention_for_training_computes_the_same_and_gives_way_again(encoders: dict[str, Path]) -> None:
+    network = load_network(find_encoder(str(encoders["wordpiece"])), SMALL, TAGS).eval()
+    ids, mask = torch.randint(5, 50, (3, 9)), torch.tensor([[1] * 9, [1] * 4 + [0] * 5, [1] * 7 + [0] * 2])
+    before = network.config._attn_implementation
+    with torch.no_grad():
+        fused = network(input_ids=ids, attention_mask=mask).logits
+        with trainable_attention(network, torch.device("cpu")):
+            assert network.config._attn_implementation == "eager" != before
+            plain = network(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-5)
+    assert network.config._attn_implementation == before
+    with trainable_attention(network, torch.device("meta")):  # any device but a CPU
+        assert network.config._attn_implementation == before
 
 
 def test_the_head_is_drawn_from_the_seed(encoders: dict[str, Path]) -> None:
