@@ -34,7 +34,7 @@ PUBLISHED = (
     ("ARBERT (Abdul-Mageed et al. 2021)", 84.4, "other splits"),
     ("MARBERT (Abdul-Mageed et al. 2021)", 80.6, "other splits"),
 )
-NOTE = """Comparable: the test sentences of the rows on the CAMeL Lab splits, of 2,211 entities, and F1 over whole entities.
+NOTE = """Comparable: the test sentences of the rows on the CAMeL Lab splits (2,211 entities), F1 over whole entities.
 Not comparable: those rows count leniently (a tag sequence that is not valid is mended before it is scored), chose
 checkpoint or settings on the test split itself, and some mix micro and macro means; ours are strict, and test decides
 nothing: a tenth of train is held out for that, so that ours also learn from less. Rows on other splits have other test
