@@ -16,7 +16,6 @@ import argparse
 import logging
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,13 +23,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from transformers.utils import logging as transformers_logging
+from running import quiet, run
 
 from marsad.annotations.jsonl import write_documents
 from marsad.annotations.selection import DIVERSITY, check_settings, choose_reports, read_candidates
 from marsad.config import Config, DataConfig, load_config
 from marsad.documents import Document
-from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.resampling import percentile_interval, resample_counts
 from marsad.evaluation.scoring import FloatArray, IntArray, count_documents, metric_values
@@ -157,9 +155,8 @@ def main() -> int:
     parser.add_argument("--diversity", type=float, default=DIVERSITY)
     parser.add_argument("--resamples", type=int, default=1000)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.ERROR)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet()
+    logging.getLogger("marsad").setLevel(logging.ERROR)  # the same reports are trained on again and again
     check_settings(None, options.step, options.diversity)
     # More passes than over a whole split: so few words make few steps.
     config = load_config(options.config, ["training.epochs=8", *options.overrides])
@@ -189,8 +186,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

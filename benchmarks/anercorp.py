@@ -10,15 +10,12 @@ trained again and a training that broke off goes on, so the same command can be 
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 from statistics import mean, stdev
 
-from transformers.utils import logging as transformers_logging
+from running import quiet, run
 
 from marsad.config import load_config
-from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling.training import train
 
@@ -51,10 +48,7 @@ def main() -> int:
     seeds = list(dict.fromkeys(options.seeds))
     if any("=" not in one or one.startswith("-") for one in rest):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    logging.basicConfig(level=logging.WARNING)
-    logging.getLogger("marsad.modeling").setLevel(logging.INFO)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet(progress_of="marsad.modeling")
     config = load_config(options.config, [*options.overrides, *rest])
     columns = ["micro", "macro", *config.labels, "dev"]
     rows: list[list[float]] = []
@@ -79,8 +73,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 from memory import Measured, measure_command
+from running import quiet, run
 
 from marsad import Recognizer
 from marsad.annotations.jsonl import read_documents
@@ -236,10 +237,7 @@ def main() -> int:
     )
     parser.add_argument("--short", type=int, default=40, help="characters of a short report (40)")
     options = parser.parse_args()
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet()
     load_onnx(options.model, 1)  # said at once if it is not there
     texts = list(islice(cycle(read_texts(options)), options.reports))
     arms, products = build_arms(options.model, texts, options.threads, base_share=8)
@@ -308,8 +306,4 @@ def print_aims(
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -9,17 +9,14 @@ be named after ``--also``; they are scored, never trained on.
 from __future__ import annotations
 
 import argparse
-import logging
 import random
-import sys
 import tempfile
 from pathlib import Path
 
-from transformers.utils import logging as transformers_logging
+from running import quiet, run
 
 from marsad.annotations.jsonl import write_documents
 from marsad.config import DataConfig, load_config
-from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling.data import read_splits
 from marsad.modeling.training import train
@@ -32,9 +29,7 @@ def main() -> int:
     parser.add_argument("--shares", type=float, nargs="+", default=[0.25, 0.5, 0.75, 1.0])
     parser.add_argument("--also", type=Path, nargs="+", default=[])
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet()
     config = load_config(options.config, options.overrides)
     splits = read_splits(config.data, config.labels)
     documents = list(splits.train)
@@ -61,8 +56,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

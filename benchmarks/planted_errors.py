@@ -15,22 +15,19 @@ The same command again takes the folds that ``--output`` holds: only the ranking
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from transformers.utils import logging as transformers_logging
+from running import quiet, run
 
 from marsad.annotations.jsonl import read_documents
 from marsad.annotations.mistakes import EPOCHS, FOLDS, rank_suspects
 from marsad.annotations.planting import MIX, Planted, plant_mistakes, touches
 from marsad.config import load_config
 from marsad.documents import Entity
-from marsad.errors import MarsadError
 from marsad.labels import LabelSet
 from marsad.modeling.decoding import log_softmax
 from marsad.modeling.folds import HeldOut, score_held_out
@@ -101,10 +98,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder that keeps the folds")
     parser.add_argument("--cleanlab", action="store_true")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("marsad").setLevel(logging.INFO)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet(progress_of="marsad")
     config = load_config(options.config, [f"training.epochs={EPOCHS}", *options.overrides])
     documents = read_documents(options.reports, config.labels, annotated=True)
     words = [split_words(document.text, config.text) for document in documents]
@@ -124,8 +118,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

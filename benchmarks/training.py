@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from running import quiet, run
 from transformers import DataCollatorForTokenClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.utils import logging as transformers_logging
 
 from marsad.config import Config, load_config
-from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import score_documents
 from marsad.modeling.data import read_splits
@@ -110,8 +109,7 @@ def run_peer(config: Config, folder: Path) -> dict[str, float]:
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--arm"]:
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+        quiet()
         arm, folder, config_file, *overrides = arguments[1:]
         config = load_config(config_file, overrides)
         figures = {"ours": run_ours, "peer": run_peer}[arm](config, Path(folder))
@@ -142,8 +140,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MarsadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)
