@@ -9,16 +9,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from marsad.errors import MarsadError
 from marsad.labels import LabelSet
 from marsad.text.normalization import TextConfig
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
+
+# In a config one may stand alone, without the brackets of a list.
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_one_or_many)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 
 
 class Section(BaseModel):
@@ -30,9 +39,9 @@ class Section(BaseModel):
 class DataConfig(Section):
     """What is learned from. The test split is no part of it: only ``evaluate.py`` reads that."""
 
-    train: tuple[Path, ...] = Field(default=(Path("data/train.jsonl"),), min_length=1)
+    train: Paths = Field(default=(Path("data/train.jsonl"),), min_length=1)
     """Files of annotated reports to train on, JSON Lines or CoNLL columns (.conll, .txt, …); one path or a list."""
-    dev: tuple[Path, ...] | None = Field(default=(Path("data/dev.jsonl"),), min_length=1)
+    dev: Paths | None = Field(default=(Path("data/dev.jsonl"),), min_length=1)
     """Files that choose the best checkpoint and stop training early; null: `dev_share` is held out of `train`."""
     dev_share: float | None = Field(default=None, gt=0, lt=1)
     """Share of `train` that is held out for dev and not learned from, where `dev` is null. A split that stands in
@@ -45,11 +54,6 @@ class DataConfig(Section):
     join_sentences: int = Field(default=1, ge=1)
     """Neighbouring sentences of a CoNLL file that marks no documents which make a report, a line each, so that a window
     shows a sentence among those around it (Schweter and Akbik 2020, FLERT). The model is judged on such files alike."""
-
-    @field_validator("train", "dev", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | Path) else value
 
     @model_validator(mode="after")
     def _one_dev(self) -> DataConfig:
@@ -73,7 +77,7 @@ class ModelConfig(Section):
     its head whose types are still there; null: a new head on the encoder."""
     layers: int | None = Field(default=None, ge=1)
     """Keep so many of the encoder's layers, evenly spaced, for a smaller and faster model; null: all of them."""
-    teacher: tuple[Path, ...] | None = Field(default=None, min_length=1)
+    teacher: Paths | None = Field(default=None, min_length=1)
     """Folder of a trained model with the same labels and `text` whose probabilities are learned beside the annotated
     tags, as `distillation` says; of several folders, a list, it is the mean of their probabilities; null: none."""
     max_tokens: int = Field(default=192, ge=16)
@@ -85,11 +89,6 @@ class ModelConfig(Section):
     attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout of attention's weights while training, as a share. To draw it takes a third of a step's time on CPUs."""
 
-    @field_validator("teacher", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | Path) else value
-
     @model_validator(mode="after")
     def _windows_move_on(self) -> ModelConfig:
         if self.overlap > self.max_tokens // 2:
@@ -97,27 +96,38 @@ class ModelConfig(Section):
         return self
 
 
-class TrainingConfig(Section):
+class OptimizerConfig(Section):
+    """What runs of the optimizer have in common, for training and for pretraining."""
+
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Forward passes that a step's batch is cut into, to save memory."""
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    """How the learning rates fall after the warm-up."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay of matrices (not of biases and layer norms)."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; `auto` takes bf16 where the hardware computes in it."""
+    seed: int = Field(default=13, ge=0)
+    """Seed of everything random."""
+    log_every: int = Field(default=20, ge=1)
+    """Steps between two lines of the training log."""
+
+
+class TrainingConfig(OptimizerConfig):
     """One run of the optimizer."""
 
     epochs: int = Field(default=10, ge=1)
     """Passes over the training data, at most."""
     batch_size: int = Field(default=16, ge=1)
     """Windows per optimizer step on one process group: shared out among the processes of `torchrun`."""
-    gradient_accumulation: int = Field(default=1, ge=1)
-    """Forward passes that a step's batch is cut into, to save memory."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """Peak learning rate of the encoder."""
     head_learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of the classification head."""
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    """How the learning rates fall after the warm-up."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps in which the learning rates rise from zero."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay of matrices (not of biases and layer norms)."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target probability spread over all tags."""
     layer_decay: float | None = Field(default=None, gt=0, le=1)
@@ -131,20 +141,14 @@ class TrainingConfig(Section):
     once. Above 0 a step takes twice the time."""
     class_weights: dict[str, float] | None = None
     """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` takes bf16 where the hardware computes in it."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better strict dev F1; null: never early."""
-    seed: int = Field(default=13, ge=0)
-    """Seed of everything random."""
-    log_every: int = Field(default=20, ge=1)
-    """Steps between two lines of the training log."""
 
 
 class DistillationConfig(Section):
     """What is learned from the probabilities of `model.teacher`."""
 
-    unlabelled: tuple[Path, ...] = ()
+    unlabelled: Paths = ()
     """Files of plain reports, folders or globs of them, that the teacher reads for the student (JSON Lines, text, CSV,
     Parquet); none: the annotated reports alone."""
     unlabelled_share: float | None = Field(default=None, gt=0, lt=1)
@@ -155,11 +159,6 @@ class DistillationConfig(Section):
     temperature: float = Field(default=2.0, gt=0)
     """Both networks' scores are divided by this before they are compared: above 1, what the teacher holds for unlikely
     counts for more."""
-
-    @field_validator("unlabelled", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | Path) else value
 
 
 class CalibrationConfig(Section):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from marsad.config import ModelConfig, Section, load_settings
+from marsad.config import ModelConfig, Names, OptimizerConfig, Section, load_settings
 from marsad.text.normalization import TextConfig
 
 
 class TextsConfig(Section):
     """What is read: plain texts, without annotation. Never the test split's."""
 
-    texts: tuple[str, ...] = Field(min_length=1)
+    texts: Names = Field(min_length=1)
     """Files, folders or globs: JSON Lines, CSV, TSV, Parquet or plain text, packed (.gz, .xz, .zst) or not."""
     text_column: str = "text"
     """Key or column of the text."""
@@ -27,11 +27,6 @@ class TextsConfig(Section):
     """Processes that cut and tokenise the texts, once, before the first step."""
     licences: str | None = None
     """Where the texts come from and their licences, for the card."""
-
-    @field_validator("texts", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | Path) else value
 
 
 class PretrainedModelConfig(Section):
@@ -66,7 +61,7 @@ class MaskingConfig(Section):
         return self
 
 
-class PretrainingRunConfig(Section):
+class PretrainingRunConfig(OptimizerConfig):
     """One run of the optimizer, as long as `steps` or `tokens` say."""
 
     steps: int | None = Field(default=None, ge=1)
@@ -75,22 +70,12 @@ class PretrainingRunConfig(Section):
     """Sub-tokens to read in all, special tokens and repeated texts counted in, instead of `steps`."""
     batch_size: int = Field(default=64, ge=1)
     """Windows per optimizer step, shared out among the processes of `torchrun`."""
-    gradient_accumulation: int = Field(default=1, ge=1)
-    """Forward passes that a step's batch is cut into, to save memory."""
     learning_rate: float = Field(default=5e-4, gt=0)
     """Peak learning rate of the encoder."""
     head_learning_rate: float = Field(default=2e-3, gt=0)
     """Peak learning rate of the head that guesses sub-tokens; its output embedding is the encoder's."""
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    """How the learning rate falls after the warm-up."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
     """Share of all steps in which the learning rate rises from zero."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay of matrices (not of biases and layer norms)."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` takes bf16 where the hardware computes in it."""
     compile: bool = False
     """Whether `torch.compile` makes the network faster on a GPU, at the cost of a minute before the first step."""
     loaders: int = Field(default=0, ge=0)
@@ -99,10 +84,6 @@ class PretrainingRunConfig(Section):
     """Steps between two judgements on the held-out documents; the first is before the first step."""
     checkpoint_every: int = Field(default=500, ge=1)
     """Steps between two checkpoints, from which a run that broke off goes on."""
-    log_every: int = Field(default=20, ge=1)
-    """Steps between two lines of the log."""
-    seed: int = Field(default=13, ge=0)
-    """Seed of everything random."""
 
     @model_validator(mode="after")
     def _one_length(self) -> PretrainingRunConfig:
