@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from marsad.modeling.encoding import WordEncoder
 
 # The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -170,23 +168,6 @@ def _check_missing(missing: Sequence[str], source: EncoderSource) -> None:
             f"encoder {source.location!r}: can't be loaded ({len(missing)} of its weights are missing, {missing[0]} "
             "for one)"
         )
-
-
-@contextmanager
-def trainable_attention(network: PreTrainedModel, device: torch.device) -> Iterator[None]:
-    """While the block runs, attention on a CPU is computed by plain products and a softmax.
-
-    PyTorch's fused kernel is as fast forward, but takes several times as long backward there.
-    """
-    if device.type != "cpu":
-        yield
-        return
-    before: str = network.config._attn_implementation
-    network.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        network.set_attn_implementation(before)
 
 
 def carry_head_over(network: PreTrainedModel, tags: Sequence[str], new_tags: Sequence[str]) -> None:

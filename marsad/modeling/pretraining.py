@@ -41,8 +41,9 @@ from marsad.errors import MarsadError
 from marsad.files import fingerprint_files, share_files, write_json, write_page
 from marsad.modeling.artifacts import ModelFiles, code_fingerprint, dump_config
 from marsad.modeling.card import encoder_card
+from marsad.modeling.cpu import fast_training
 from marsad.modeling.data import read_splits
-from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer, trainable_attention
+from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.losses import IGNORED
 from marsad.modeling.packing import (
@@ -266,7 +267,7 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     if not has_head:
         begin_from_frequencies(network, train.frequencies(len(encoder.tokenizer)))
     trainer = _Pretrainer(config, masked, encoder, train, held_out, share, probe, work, state)
-    with trainable_attention(network, torch.device(state.device)):
+    with fast_training(network, torch.device(state.device)):
         trainer.run(last_checkpoint(work) if resume else None)
     judgements = judgements_of(EncoderFiles(work).metrics)
     if state.is_main_process:

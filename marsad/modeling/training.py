@@ -53,6 +53,7 @@ from marsad.modeling.artifacts import (
 from marsad.modeling.averaging import WeightAverage
 from marsad.modeling.calibration import fit_calibration
 from marsad.modeling.card import model_card
+from marsad.modeling.cpu import fast_training
 from marsad.modeling.data import Splits, read_splits
 from marsad.modeling.distillation import Taught, distillation_loss, find_teacher, teach, window_lengths
 from marsad.modeling.encoders import (
@@ -62,7 +63,6 @@ from marsad.modeling.encoders import (
     keep_layers,
     load_network,
     load_tokenizer,
-    trainable_attention,
 )
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
@@ -631,7 +631,7 @@ def _fit(
             arguments.num_train_epochs = state.epoch  # it had stopped early, which the Trainer forgets
         if trainer.average is not None:
             trainer.average.load(checkpoint)
-    with trainable_attention(network, arguments.device):
+    with fast_training(network, arguments.device):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.average is not None and trainer.state.best_model_checkpoint is not None:
         trainer.average.load(Path(trainer.state.best_model_checkpoint))

@@ -9,7 +9,7 @@ import torch
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError
-from marsad.modeling.encoders import EncoderSource, find_encoder, load_network, load_tokenizer, trainable_attention
+from marsad.modeling.encoders import EncoderSource, find_encoder, load_network, load_tokenizer
 
 TAGS = ("O", "B-ACTOR", "I-ACTOR")
 SMALL = ModelConfig(max_tokens=64, overlap=16, dropout=0.25, attention_dropout=0.0625)
@@ -209,21 +209,6 @@ def test_the_network_is_the_encoder_under_a_head_of_ours(kind: str, encoders: di
         if name in saved:
             assert torch.equal(tensor, saved[name]), name
     assert {name for name in ours if name not in saved} <= {"embeddings.position_ids", "embeddings.token_type_ids"}
-
-
-def test_attention_for_training_computes_the_same_and_gives_way_again(encoders: dict[str, Path]) -> None:
-    network = load_network(find_encoder(str(encoders["wordpiece"])), SMALL, TAGS).eval()
-    ids, mask = torch.randint(5, 50, (3, 9)), torch.tensor([[1] * 9, [1] * 4 + [0] * 5, [1] * 7 + [0] * 2])
-    before = network.config._attn_implementation
-    with torch.no_grad():
-        fused = network(input_ids=ids, attention_mask=mask).logits
-        with trainable_attention(network, torch.device("cpu")):
-            assert network.config._attn_implementation == "eager" != before
-            plain = network(input_ids=ids, attention_mask=mask).logits
-    torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-5)
-    assert network.config._attn_implementation == before
-    with trainable_attention(network, torch.device("meta")):  # any device but a CPU
-        assert network.config._attn_implementation == before
 
 
 def test_the_head_is_drawn_from_the_seed(encoders: dict[str, Path]) -> None:
