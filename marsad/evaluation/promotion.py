@@ -23,7 +23,7 @@ from marsad.evaluation.evaluate import Evaluation, evaluate
 from marsad.evaluation.gate import apply_gate, load_gate
 from marsad.evaluation.systems import training_documents
 from marsad.files import to_json
-from marsad.modeling.artifacts import OnnxRecord, load_tagger, read_checked, read_onnx_record
+from marsad.modeling.artifacts import OnnxRecord, load_tagger, read_checked, read_manifest, read_onnx_record
 from marsad.text.words import split_words
 
 
@@ -163,7 +163,10 @@ def _check_unseen(evaluation: Evaluation) -> str | None:
             f"{evaluation.system.path}: {len(leaked)} reports of the test split stand in its training files, such as "
             f"{leaked[0]!r}; take them out and train again"
         )
-    return None
+    manifest = read_manifest(Path(evaluation.system.path))
+    others = [] if manifest.init_from is None else [f"went on from {manifest.init_from['path']}"]
+    others += [] if manifest.teacher is None else ["was taught by other models"]
+    return f"it {' and '.join(others)}, and what they learned from is not looked at" if others else None
 
 
 def _folded_lines(document: Document) -> set[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from marsad import __version__
 from marsad.config import Config
@@ -103,7 +104,8 @@ class Manifest:
     ``fingerprint`` hashes the weights, the tokenizer, the config and the calibration together. ``precision`` is the
     arithmetic that the training computed in (``bf16`` or ``fp32``); the weights are fp32. ``init_from`` is the path and
     the fingerprint of the model that the training went on from; ``teacher`` has those of the models that taught this
-    one and the plain reports that they read for it.
+    one and the plain reports that they read for it;
+    ``encoder`` the SHA-256 of the encoder's files, where they lay in a folder and the training began from them.
     """
 
     format: int
@@ -116,6 +118,7 @@ class Manifest:
     versions: Mapping[str, str]
     init_from: Mapping[str, str] | None = None
     teacher: Mapping[str, Any] | None = None
+    encoder: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def save_artifacts(
     calibration: Mapping[str, Any],
     init_from: Mapping[str, str] | None = None,
     teacher: Mapping[str, Any] | None = None,
+    encoder_files: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Write a whole model folder, the manifest last; the inverse of :func:`load_tagger`.
 
@@ -167,6 +171,7 @@ def save_artifacts(
         | {name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "datasets", "numpy")},
         init_from=init_from,
         teacher=teacher,
+        encoder=encoder_files,
     )
     write_json(files.manifest, asdict(manifest))
     return manifest
@@ -229,9 +234,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_saved_config(folder: Path) -> Config:
     """The resolved config beside the weights. Raises MarsadError when it is missing or damaged."""
+    return _read_saved(folder)[1]
+
+
+def _read_saved(folder: Path) -> tuple[dict[str, Any], Config]:
+    """The saved config as it stands in its file, and as what it means today."""
     path = ModelFiles(folder).config
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return values, Config.model_validate(values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
         raise MarsadError(f"{path}: is damaged; train the model again") from None
 
@@ -302,9 +313,10 @@ def _fingerprinted(files: ModelFiles, model_format: int) -> list[Path]:
 
 
 def _model_fingerprint(files: ModelFiles, model_format: int) -> str:
-    # Name and place are no part of what a model does; a key that came after the model was saved is none either.
-    config = read_saved_config(files.folder).model_dump_json(exclude={"name", "output"}, exclude_unset=True)
-    digest = hashlib.sha256(config.encode("utf-8"))
+    # What the file says, not what today's classes make of it: keys come, move and take other forms, and a model saved
+    # before stays what it was. Its name and place are no part of what it does.
+    saved, _ = _read_saved(files.folder)
+    digest = hashlib.sha256(to_json({key: value for key, value in saved.items() if key not in {"name", "output"}}))
     contents = [path for path in _fingerprinted(files, model_format) if path != files.config]
     digest.update(fingerprint_files(contents).encode("ascii"))
     return digest.hexdigest()

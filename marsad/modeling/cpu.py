@@ -28,7 +28,7 @@ class DrawnDropout(nn.Module):
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         """``given`` with its values dropped in training, as it is else; of any shape."""
-        dropped = round(self.p * _STEPS)
+        dropped = min(round(self.p * _STEPS), _STEPS - 1)
         if not self.training or not dropped:
             return given
         drawn = torch.empty(-(-given.numel() // 4), dtype=torch.int64).random_(-(2**63), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ from transformers.utils import logging as transformers_logging
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError, first_line
+from marsad.files import fingerprint_files
 from marsad.modeling.encoding import WordEncoder
 
 # The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+logger = logging.getLogger(__name__)
+
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+# What encoders of one kind or another call their shares of dropout.
+_DROPOUT = ("hidden_dropout_prob", "classifier_dropout", "dropout", "mlp_dropout", "embedding_dropout")
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 # First parts that are folders by habit: a missing one is a mistyped path, not somebody's account.
 _FOLDERS = frozenset(
     {"models", "model", "encoders", "encoder", "checkpoints", "data", "configs", "output", "outputs", "runs"}
@@ -59,6 +66,16 @@ def find_encoder(name: str) -> EncoderSource:
     raise MarsadError(
         f"encoder {name!r}: no such folder; expected 'embedded', a folder in Hugging Face form or a hub name (org/name)"
     )
+
+
+def encoder_files(source: EncoderSource) -> dict[str, str] | None:
+    """The SHA-256 of an encoder's config, weights and tokenizer together; None where they lie in no folder."""
+    if source.hub:
+        return None
+    parts = ("config.json", "tokenizer.json")
+    folder = Path(source.location)
+    paths = [path for path in sorted(folder.iterdir()) if path.name in parts or path.suffix == ".safetensors"]
+    return {"sha256": fingerprint_files(paths)}
 
 
 def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
@@ -122,15 +139,13 @@ def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
     except (OSError, ValueError) as error:
         raise MarsadError(f"encoder {source.location!r}: can't be loaded ({first_line(error)})") from None
     _check_positions(settings, source, config)
-    shares = {
-        "hidden_dropout_prob": config.dropout,
-        "classifier_dropout": config.dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
-        "attention_dropout": config.attention_dropout,
-    }
-    for key, share in shares.items():
-        if key in settings.to_dict():
-            setattr(settings, key, share)
+    known = settings.to_dict()
+    for names, share in ((_DROPOUT, config.dropout), (_ATTENTION_DROPOUT, config.attention_dropout)):
+        for name in names:
+            if name in known:
+                setattr(settings, name, share)
+    if not any(name in known for name in _DROPOUT):
+        logger.warning("model.dropout: encoders of type %r have none that is known here", settings.model_type)
     return settings
 
 

@@ -43,7 +43,7 @@ from marsad.modeling.artifacts import ModelFiles, code_fingerprint, dump_config
 from marsad.modeling.card import encoder_card
 from marsad.modeling.cpu import fast_training
 from marsad.modeling.data import read_splits
-from marsad.modeling.encoders import find_encoder, load_masked_network, load_tokenizer
+from marsad.modeling.encoders import encoder_files, find_encoder, load_masked_network, load_tokenizer
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.losses import IGNORED
 from marsad.modeling.packing import (
@@ -224,6 +224,7 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     encoder = load_tokenizer(source, model)
     run = {
         "config": config.model_dump(mode="json", exclude={"output"}),
+        "encoder": encoder_files(source),
         "data": {
             "files": [one.path for one in sources],
             "sha256": fingerprint_files(Path(one.path) for one in sources),

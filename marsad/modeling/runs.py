@@ -102,10 +102,13 @@ def take_up_folder(record: Path, run: Mapping[str, Any], what: str, other: str, 
 
 
 def check_same_run(folder: Path, earlier: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    """Raises MarsadError when the earlier run in ``folder`` had another config or other data."""
+    """Raises MarsadError when the earlier run in ``folder`` had another config or other data.
+
+    What an earlier version did not write down of a run is not known to be another.
+    """
     for part in run:
-        if earlier.get(part) != run[part]:
-            changed = ", ".join(_differences(earlier.get(part), run[part]))
+        if part in earlier and earlier[part] != run[part]:
+            changed = ", ".join(_differences(earlier[part], run[part]))
             raise MarsadError(
                 f"{folder}: can't be resumed, its {part} was another ({changed}); resume with the same or start anew "
                 "with --overwrite"

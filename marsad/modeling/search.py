@@ -210,7 +210,9 @@ def _take_up(folder: Path, config: SearchConfig, base: Config) -> None:
 
 
 def _write(study: optuna.Study, base: Config, path: Path, folder: Path) -> tuple[Mapping[str, Any], ...]:
-    trials = sorted(study.get_trials(deepcopy=False), key=lambda one: (-_f1(one), one.number))
+    trials = sorted(
+        study.get_trials(deepcopy=False), key=lambda one: (one.state != TrialState.COMPLETE, -_f1(one), one.number)
+    )
     rows = tuple(
         {"trial": one.number + 1, "state": one.state.name.lower(), "dev_f1": f"{_f1(one):.4f}"}
         | {key: _shown(value) for key, value in sorted(one.params.items())}

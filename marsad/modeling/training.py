@@ -59,6 +59,7 @@ from marsad.modeling.distillation import Taught, distillation_loss, find_teacher
 from marsad.modeling.encoders import (
     EncoderSource,
     carry_head_over,
+    encoder_files,
     find_encoder,
     keep_layers,
     load_network,
@@ -154,6 +155,7 @@ def train(
     encoder = load_tokenizer(source, config.model)
     teacher = find_teacher(config)
     run: dict[str, Any] = {
+        "encoder": encoder_files(source) if start is None else None,
         "init_from": None if start is None else {"path": source.location, "fingerprint": start[0].fingerprint},
         "teacher": None if teacher is None else dict(teacher.record),
         "config": config.model_dump(mode="json", exclude={"output"}),
@@ -229,6 +231,7 @@ def train(
             fitted.record(),
             run["init_from"],
             run["teacher"],
+            run["encoder"],
         )
         move_into_place(config.output_folder)
     state.wait_for_everyone()
@@ -273,9 +276,13 @@ def _earlier_run(folder: Path) -> dict[str, Any]:
     if (folder / RUN_FILE).is_file():
         return read_run(folder)
     manifest = read_manifest(folder)
-    return {
+    teacher = None if manifest.teacher is None else dict(manifest.teacher)
+    if teacher is not None and "models" not in teacher:  # saved when there could be but one
+        teacher = {"models": {teacher["path"]: teacher["fingerprint"]}, "unlabelled": teacher["unlabelled"]}
+    encoder = {} if manifest.encoder is None else {"encoder": dict(manifest.encoder)}
+    return encoder | {
         "init_from": None if manifest.init_from is None else dict(manifest.init_from),
-        "teacher": None if manifest.teacher is None else dict(manifest.teacher),
+        "teacher": teacher,
         "config": read_saved_config(folder).model_dump(mode="json", exclude={"output"}),
         "data": {
             name: {key: split[key] for key in ("files", "sha256", "held_out") if key in split}

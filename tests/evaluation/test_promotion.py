@@ -115,6 +115,16 @@ def test_a_model_trained_on_the_test_split_is_refused(
     assert not (house / "models" / "current").exists()
 
 
+def test_what_other_models_passed_on_is_said_not_to_be_looked_at(house: Path, other_model: Path) -> None:
+    said = run(house, other_model).unchecked
+    assert said is not None and "went on from" in said and "is not looked at" in said
+    taught = shutil.copytree(house / "models" / "good", house / "models" / "taught")
+    manifest = json.loads((taught / "marsad.json").read_text())
+    manifest["teacher"] = {"models": {"models/large": "0" * 64}, "unlabelled": None}
+    (taught / "marsad.json").write_text(json.dumps(manifest))
+    assert "taught by other models" in run(house, taught).unchecked
+
+
 def test_where_the_training_files_are_gone_that_is_said(house: Path, corpus: Path, tmp_path: Path) -> None:
     good = house / "models" / "good"
     files = read_manifest(good).data["train"]["files"]

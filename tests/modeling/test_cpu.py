@@ -37,6 +37,7 @@ def test_dropout_leaves_alone_what_it_should() -> None:
     given = torch.randn(5, 7)
     assert DrawnDropout(0.5).eval()(given) is given
     assert DrawnDropout(0.0).train()(given) is given
+    assert torch.isfinite(DrawnDropout(0.999995)(given)).all()
     assert DrawnDropout(0.5)(torch.ones(3, dtype=torch.bfloat16)).dtype == torch.bfloat16
     assert DrawnDropout(0.5)(torch.empty(0, 4)).shape == (0, 4)
 

@@ -211,6 +211,29 @@ def test_the_network_is_the_encoder_under_a_head_of_ours(kind: str, encoders: di
     assert {name for name in ours if name not in saved} <= {"embeddings.position_ids", "embeddings.token_type_ids"}
 
 
+def test_dropout_is_set_whatever_an_encoder_calls_it(encoders: dict[str, Path], tmp_path: Path) -> None:
+    from transformers import DistilBertConfig, DistilBertModel, ModernBertConfig, ModernBertModel
+
+    kinds: dict[str, Any] = {
+        "distilbert": DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=2, hidden_dim=16)),
+        "modernbert": ModernBertModel(
+            ModernBertConfig(
+                vocab_size=20,
+                hidden_size=8,
+                intermediate_size=16,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                pad_token_id=0,
+            )
+        ),
+    }
+    for kind, network in kinds.items():
+        network.save_pretrained(tmp_path / kind)
+        loaded = load_network(EncoderSource(str(tmp_path / kind), hub=False), SMALL, TAGS)
+        shares = {part.p for part in loaded.modules() if isinstance(part, torch.nn.Dropout)}
+        assert shares | {loaded.config.attention_dropout} == {0.25, 0.0625}, kind
+
+
 def test_the_head_is_drawn_from_the_seed(encoders: dict[str, Path]) -> None:
     source = find_encoder(str(encoders["wordpiece"]))
     heads = []

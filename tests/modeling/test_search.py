@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 from conftest import ROOT
@@ -18,7 +19,7 @@ from marsad.cli import main
 from marsad.config import apply_values, load_config
 from marsad.errors import MarsadError
 from marsad.modeling import search as search_module
-from marsad.modeling.search import SearchRange, load_search, search
+from marsad.modeling.search import SearchRange, _write, load_search, search
 from marsad.modeling.training import train
 
 SPACE = {
@@ -115,6 +116,26 @@ def test_trials_that_fall_behind_are_ended(write_tiny_config: Callable[..., Path
     states = {row["state"] for row in rows}
     assert states == {"complete", "pruned"}
     assert all(float(row["dev_f1"]) < float(rows[0]["dev_f1"]) for row in rows if row["state"] == "pruned")
+
+
+def test_a_trial_that_was_ended_is_never_the_best(write_tiny_config: Callable[..., Path], tmp_path: Path):
+    # Thresholds may cost a whole trial dev F1 in the end, which one that was ended did not come to.
+    study = optuna.create_study(direction="maximize")
+    space = {"training.epochs": IntDistribution(1, 9)}
+    for epochs, state, value, last in ((3, "COMPLETE", 0.7, 0.86), (4, "PRUNED", None, 0.8)):
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState[state],
+                value=value,
+                params={"training.epochs": epochs},
+                distributions=space,
+                intermediate_values={1: 0.5, 2: last},
+            )
+        )
+    base = load_config(write_tiny_config(tmp_path / "c.yaml"))
+    rows = _write(study, base, tmp_path / "search.yaml", tmp_path)
+    assert [(row["state"], row["dev_f1"]) for row in rows] == [("complete", "0.7000"), ("pruned", "0.8000")]
+    assert load_config(tmp_path / "best.yaml").training.epochs == 3
 
 
 @pytest.mark.parametrize(

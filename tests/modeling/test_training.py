@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, synthetic_reports, write_jsonl
-from safetensors.torch import load, load_file
+from safetensors.torch import load, load_file, save_file
 from transformers import AlbertConfig, AlbertModel, AutoTokenizer, BertConfig, BertForTokenClassification
 
 from marsad.annotations.jsonl import read_documents, write_documents
@@ -768,6 +768,24 @@ def test_what_cannot_be_gone_on_from_is_refused(tiny_config: Path, tiny_model: P
     with pytest.raises(MarsadError, match="edited or damaged"):
         train(load_config(tiny_config, still(edited, tmp_path / "on")))
     assert not (tmp_path / "on").exists()
+
+
+def test_a_whole_run_is_not_resumed_from_another_encoder(
+    write_tiny_config: WriteConfig, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    encoder = shutil.copytree(encoders["wordpiece"], tmp_path / "encoder")
+    path = write_tiny_config(tmp_path / "c.yaml", model={"encoder": str(encoder)}, training={"epochs": 1})
+    config = load_config(path, [f"output={tmp_path / 'model'}"])
+    train(config)
+    train(config, resume=True)
+    weights = load_file(encoder / "model.safetensors")
+    save_file({name: tensor + 1e-3 for name, tensor in weights.items()}, encoder / "model.safetensors")
+    with pytest.raises(MarsadError, match=r"its encoder was another \(sha256\)"):
+        train(config, resume=True)
+    manifest = json.loads((tmp_path / "model" / "marsad.json").read_text())
+    del manifest["encoder"]  # as saved by a version that did not write it down
+    (tmp_path / "model" / "marsad.json").write_text(json.dumps(manifest))
+    train(config, resume=True)
 
 
 def test_a_whole_run_is_not_resumed_from_another_start(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
