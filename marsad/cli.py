@@ -578,7 +578,7 @@ def _fact_files(options: argparse.Namespace) -> FactFiles | None:
 
 def _predict(options: argparse.Namespace) -> int:
     _quiet_transformers()
-    from marsad.batch.jobs import STANDARD_OUTPUT, Job, is_stream, run_job
+    from marsad.batch.jobs import STANDARD_OUTPUT, Job, is_stream, rejects_path, run_job
     from marsad.batch.readers import Reading
     from marsad.batch.writers import Layout, output_format
     from marsad.files import to_json
@@ -635,7 +635,8 @@ def _predict(options: argparse.Namespace) -> int:
         return code
     print(f"{summary.reports} reports, {summary.entities} entities: {job.output}", file=out)
     if summary.rejects:
-        print(f"{summary.rejects} rows rejected: {job.output}.rejects.jsonl", file=out)
+        named = "they are named above" if is_stream(job.output) else rejects_path(job.output)
+        print(f"{summary.rejects} rows rejected: {named}", file=out)
     print(to_json(summary.record()), file=out)
     return summary.exit_code
 

@@ -8,11 +8,13 @@ model and the settings alone, so it makes no difference when, where and in which
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -54,6 +56,7 @@ _SHARD_FORMAT = 1
 _SECONDS_BETWEEN_METRICS = 10.0
 _BLOCK = 1 << 20
 _LOCK = "lock"
+_JOINED = ("whole", "rejects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ class Job:
     max_rejects: int | None = None
     resume: bool = True
     metrics: Path | None = None
+
+    def does(self, shard: int) -> bool:
+        """Whether a shard is one of this task's; those of a job that is no task of an array are all its own."""
+        return self.shard_of is None or shard % self.shard_of[1] == self.shard_of[0] - 1
 
     def load(self) -> Recognizer:
         """The model as every worker loads it."""
@@ -158,7 +165,7 @@ class ShardReader:
                         f"the inputs have changed since the job began: shard {shard.number}{where} held other rows; "
                         "take the change back, or begin anew with --no-resume"
                     )
-            elif self.job.shard_of is None or shard.number % self.job.shard_of[1] == self.job.shard_of[0] - 1:
+            elif self.job.does(shard.number):
                 yield shard
 
 
@@ -287,18 +294,41 @@ class WorkFolder:
 
     def strange(self) -> Path | None:
         """Something in the folder that no job has put there, and that must not be cleared away with it."""
-        own = {_LOCK, self.manifest.name, "whole", "rejects"}
+        own = {_LOCK}
+        if self.manifest.exists():
+            if self._is_anothers():
+                return self.manifest
+            own |= {self.manifest.name, *_JOINED}
         for path in self.folder.iterdir():
-            partial_file = path.name.startswith(".") and path.name.endswith(".partial")
-            if path.name not in own and not partial_file and not (len(path.name) == 6 and path.name.isdigit()):
+            if path.is_dir():
+                if not re.fullmatch("[0-9]{6}", path.name):
+                    return path
+                for inner in path.iterdir():
+                    if not re.fullmatch(r"[0-9]{9}\.shard", inner.name) and not _is_partial(inner):
+                        return inner
+            elif path.name not in own and not _is_partial(path):
                 return path
         return None
 
+    def _is_anothers(self) -> bool:
+        """Whether the manifest is whole, and none of a job's."""
+        try:
+            values = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            return False  # a damaged one is told of as such
+        return not isinstance(values, dict) or "marsad" not in values
+
     def remove(self) -> None:
-        """Clear the folder away; the manifest first, for without it the rest is rubbish and is taken for that."""
-        with suppress(FileNotFoundError):
-            self.manifest.unlink()
+        """Clear the folder away: what was joined, then the manifest, for the shards alone are known by their names."""
+        for path in (*(self.folder / name for name in _JOINED), self.manifest):
+            with suppress(FileNotFoundError):
+                path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a file was being written when its writer ended."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
@@ -341,7 +371,10 @@ def run_job(job: Job) -> Summary:
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise MarsadError(f"--delimiter {delimiter!r}: expected one character, no quotation mark or line break")
     sources = tuple(list_sources(job.inputs, job.reading))
-    _check_output(job, sources)
+    try:
+        _check_output(job, sources)
+    except OSError as error:
+        raise MarsadError(f"{error.filename or job.output}: can't be written ({error.strerror or error})") from None
     if job.layout.format != "jsonl":
         job = replace(job, layout=replace(job.layout, types=column_types(sources, job.reading)))
     job.layout.check()
@@ -353,15 +386,17 @@ def run_job(job: Job) -> Summary:
     try:
         if is_stream(job.output):
             return run.stream()
+        if not is_remote(job.output):
+            Path(job.output).resolve().parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder, shared=job.shard_of is not None):
             return run.to_file(WorkFolder(folder))
     except BrokenPipeError:  # the reader of a stream has seen enough
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise MarsadError(
-            f"{job.work or job.output}: can't be written ({reason}); once it can, the same command goes on"
-        ) from None
+        where = error.filename2 or error.filename or job.work or job.output
+        kept = "a stream begins anew" if is_stream(job.output) else "once it can, the same command goes on"
+        raise MarsadError(f"{where}: can't be written ({reason}); {kept}") from None
 
 
 def is_stream(output: str) -> bool:
@@ -394,6 +429,9 @@ def _check_output(job: Job, sources: Sequence[Source]) -> None:
     for source in sources:
         if source.path != STANDARD_INPUT and not is_remote(source.path) and Path(source.path).resolve() in written:
             raise MarsadError(f"{source.path}: is an input too; choose another --output")
+    there = next(folder for folder in output.resolve().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise MarsadError(f"{job.output}: can't be written ({there} is no folder that may be written to)")
 
 
 @contextmanager
@@ -446,9 +484,10 @@ class _Run:
             raise MarsadError(f"{strange}: is nothing of a job's; {work.folder} has to be a folder of its own")
         self._open_work(work)
         done = work.headers()
-        self.resumed = len(done)
-        if done:
-            logger.info("going on: %d shards are done", len(done))
+        self.resumed = sum(self.job.does(number) for number in done)
+        if self.resumed:
+            logger.info("going on: %d shards are done", self.resumed)
+        self._measure(done=False)
         try:
             with self._progress() as report:
                 for number, content in self._engine(ShardReader(self.job, self.sources, digests(done))):
@@ -461,9 +500,7 @@ class _Run:
             raise
         headers = [done[number] for number in sorted(done)]
         if self.job.shard_of is not None:
-            return self._finish(
-                "share", [one for one in headers if one.number % self.job.shard_of[1] == self.job.shard_of[0] - 1]
-            )
+            return self._finish("share", [one for one in headers if self.job.does(one.number)])
         self._refuse_nothing(work, headers)
         self._join(work, headers)
         summary = self._finish("whole", headers)
@@ -504,15 +541,12 @@ class _Run:
         """Inputs without a single report are a mistake in what was given."""
         if any(header.reports for header in headers):
             return
-        rejects = sum(header.rejects for header in headers)
-        first = json.loads(next(work.open(header, 0).readline() for header in headers if header.rejects))
+        first = next(work.open(header, 0).readline() for header in headers if header.rejects)
         work.remove()
-        others = "" if rejects == 1 else f" (nor is any other of {rejects} rows a report)"
-        raise MarsadError(f"{Reject(**first)}{others}")
+        raise _no_report(first, headers)
 
     def _join(self, work: WorkFolder, headers: Sequence[ShardHeader]) -> None:
-        whole = work.folder / "whole"
-        rejects = work.folder / "rejects"
+        whole, rejects = (work.folder / name for name in _JOINED)
         with whole.open("wb") as file:
             join_shards((partial(work.open, one, 1) for one in headers), self.job.layout, file)
             file.flush()
@@ -531,13 +565,16 @@ class _Run:
 
     def stream(self) -> Summary:
         headers: list[ShardHeader] = []
+        first_reject = b""
 
         def payloads() -> Iterator[Callable[[], BinaryIO]]:
+            nonlocal first_reject
             with self._progress() as report:
                 for _, content in self._engine(ShardReader(self.job, self.sources, {})):
                     header = ShardHeader.read(io.BytesIO(content))
                     headers.append(header)
                     for line in content[header.parts[0] : header.parts[1]].splitlines():
+                        first_reject = first_reject or line
                         logger.warning("rejected: %s", Reject(**json.loads(line)))
                     report(header)
                     yield partial(io.BytesIO, content[header.parts[1] :])
@@ -549,6 +586,8 @@ class _Run:
                 file = stack.enter_context(Path(self.job.output).open("wb"))
             join_shards(payloads(), self.job.layout, file)
             file.flush()
+        if not any(header.reports for header in headers):
+            raise _no_report(first_reject, headers)
         return self._finish("whole", headers)
 
     # -- both
@@ -635,6 +674,13 @@ class _Run:
         )
 
 
+def _no_report(first: bytes, headers: Sequence[ShardHeader]) -> MarsadError:
+    """What is wrong with inputs in which no row is a report; ``first`` is the line of the first reject."""
+    rejects = sum(header.rejects for header in headers)
+    others = "" if rejects == 1 else f" (nor is any other of {rejects} rows a report)"
+    return MarsadError(f"{Reject(**json.loads(first))}{others}")
+
+
 def digests(headers: Mapping[int, ShardHeader]) -> dict[int, str]:
     """The digest of each shard."""
     return {number: header.digest for number, header in headers.items()}
@@ -675,16 +721,23 @@ def _move(made: Path, target: str, wanted: bool) -> None:
     if not wanted:
         with suppress(FileNotFoundError):
             place.unlink()
-    elif made.stat().st_dev == place.parent.stat().st_dev:
-        made.replace(place)
-    else:  # a folder of work on another disk
-        copy = place.with_name(f".{place.name}.partial")
-        with made.open("rb") as content, copy.open("wb") as file:
-            shutil.copyfileobj(content, file, _BLOCK)
-            file.flush()
-            os.fsync(file.fileno())
-        copy.replace(place)
+    else:
+        try:
+            made.replace(place)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy(made, place)  # the folder of work is on another disk, or the same one mounted elsewhere
     _sync_folder(place.parent)
+
+
+def _copy(made: Path, place: Path) -> None:
+    copy = place.with_name(f".{place.name}.partial")
+    with made.open("rb") as content, copy.open("wb") as file:
+        shutil.copyfileobj(content, file, _BLOCK)
+        file.flush()
+        os.fsync(file.fileno())
+    copy.replace(place)
 
 
 def write_metrics(path: Path, output: str, values: Mapping[str, tuple[float, str]]) -> None:

@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sys
 import zlib
 from collections import Counter
@@ -76,7 +77,7 @@ class Reading:
     def carries(self, name: str) -> bool:
         """Whether a column is read to be carried along."""
         if self.carry is None:
-            return name not in {self.text_column, self.id_column}
+            return name != self.text_column and (name != self.id_column or self.line_ids)
         return name in self.carry
 
 
@@ -179,9 +180,16 @@ def _expand(given: str) -> list[str]:
         return [given]
     if is_remote(given):
         return _expand_remote(given)
+    try:
+        return _expand_local(given)
+    except OSError as error:
+        raise MarsadError(f"{_short(error.filename or given)}: can't be read ({error.strerror or error})") from None
+
+
+def _expand_local(given: str) -> list[str]:
     path = Path(given)
     if path.is_dir():
-        found = sorted(str(file) for file in path.rglob("*") if _is_report_file(file, path) and file.is_file())
+        found = sorted(str(file) for file in _walk(path) if _is_report_file(file, path) and file.is_file())
         if not found:
             raise MarsadError(f"{given}: is a folder that holds no report files ({', '.join(FORMATS)})")
         return found
@@ -193,6 +201,23 @@ def _expand(given: str) -> list[str]:
     if not path.exists():
         raise MarsadError(f"{given}: no such file")
     return [given]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Raises OSError for a folder in it that can't be looked into."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        for name in names:
+            yield Path(place) / name
+
+
+def _short(path: str) -> str:
+    """A path for a message: whoever gives a report's text in place of a file need not read all of it again."""
+    return path if len(path) <= 100 else f"{path[:100]}…"
 
 
 def _expand_remote(given: str) -> list[str]:
@@ -216,8 +241,11 @@ def _expand_remote(given: str) -> list[str]:
 
 def _is_report_file(file: PurePosixPath | Path, root: PurePosixPath | Path) -> bool:
     parts = file.relative_to(root).parts
-    hidden = any(part.startswith(".") or part.endswith(".partial") for part in parts)
-    return not hidden and _suffix(str(file)) in FORMATS
+    return not any(map(_is_hidden, parts)) and _suffix(str(file)) in FORMATS
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.endswith(".partial")
 
 
 def _unpacked(path: str) -> str:
@@ -613,6 +641,10 @@ def _read_parquet(source: Source, reading: Reading, meter: Meter) -> Iterator[Ro
                         yield Reject(source.path, number, str(error), error.id)
         except pa.ArrowException as error:
             raise _Broken(str(error)) from None
+        except OSError as error:
+            if error.errno is None:  # Arrow's own; one of the disk has a number
+                raise _Broken(str(error)) from None
+            raise
 
 
 def _open_parquet(source: Source, file: BinaryIO) -> pq.ParquetFile:
@@ -632,9 +664,10 @@ def _values(column: pa.Array) -> list[Any]:
         column = column.cast(pa.binary())
     elif pa.types.is_large_string(column.type):
         column = column.cast(pa.large_binary())
-    elif not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
-        return cast(list[Any], column.to_pylist())
-    else:
+    elif any(
+        is_kind(column.type)
+        for is_kind in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    ):
         return [None if value is None else _Bytes(value) for value in column.to_pylist()]
     return cast(list[Any], column.to_pylist())
 

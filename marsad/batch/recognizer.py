@@ -107,6 +107,11 @@ class Recognizer:
         return self._runtime.name
 
     @property
+    def model_fingerprint(self) -> str:
+        """SHA-256 of the model, whatever computes its network: that of the folder's manifest."""
+        return self._tagger.fingerprint
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the model and of the ONNX file that runs in its place: equal ones mean equal models."""
         if not self._runtime.fingerprint:
@@ -151,8 +156,7 @@ class Recognizer:
                 if waiting is not None:
                     yield from decode_pending(waiting, self._tagger)
             finally:
-                if waiting is not None:
-                    waiting.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted waits for what is being read alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,6 @@ def _load(model: str, fingerprint: str, device: str | None) -> Recognizer:
     from marsad.batch.recognizer import Recognizer
 
     recognizer = Recognizer.from_pretrained(model, device=device)
-    if recognizer.fingerprint != fingerprint:
+    if recognizer.model_fingerprint != fingerprint:
         raise MarsadError(f"{model}: is another model on this worker than on the driver; copy it again")
     return recognizer

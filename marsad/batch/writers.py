@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
-import io
 import json
 import lzma
 import math
@@ -50,6 +49,8 @@ _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 # Rows of a Parquet row group: enough to compress well, few enough to hold.
 _GROUP_ROWS = 32_768
 _BLOCK = 1 << 20
+# Levels of nested values that are written; Python's own limit is some hundreds.
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,9 @@ def output_format(path: str) -> tuple[OutputFormat, str]:
 
 def unwritable(row: Row, layout: Layout) -> str | None:
     """Why a format can't hold a report; None when it can. JSON has escapes for lone surrogates, the others nothing."""
+    for name, value in row.columns.items():
+        if _is_deeper(value, _DEEPEST):
+            return f"{name} is nested more than {_DEEPEST} levels deep, which can't be carried along"
     if layout.format == "jsonl":
         return None
     for name, value in (("id", row.id), ("text", row.text), *row.columns.items()):
@@ -146,6 +150,21 @@ def unwritable(row: Row, layout: Layout) -> str | None:
             kind = "Parquet" if layout.format == "parquet" else "CSV"
             return f"{name} has a lone surrogate at character {error.start}, which {kind} can't hold; write JSON Lines"
     return None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand within each other more than so many levels deep."""
+    inner = [value]
+    for _ in range(levels + 1):
+        inner = [
+            part
+            for one in inner
+            if isinstance(one, dict | list | tuple)
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not inner:
+            return False
+    return True
 
 
 # --- a shard -----------------------------------------------------------------------------------------------
@@ -177,12 +196,23 @@ def encode_rows(rows: Sequence[Row], predictions: Sequence[Prediction], layout: 
         case "jsonl":
             return "".join(_json(record) + "\n" for record in records).encode("utf-8")
         case "csv":
-            buffer = io.StringIO(newline="")
-            writer = csv.writer(buffer, lineterminator="\n")
-            writer.writerows([_text(value) for value in record.values()] for record in records)
-            return buffer.getvalue().encode("utf-8")
+            return _csv([_text(value) for value in record.values()] for record in records).encode("utf-8")
         case "parquet":
             return _encode_arrow(records, arrow_schema(layout))
+
+
+class _Lines(list[str]):
+    """What ``csv.writer`` writes to, a row at a time; a row ends with a line feed alone."""
+
+    def write(self, row: str) -> None:
+        self.append(row.removesuffix("\r\n") + "\n")
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV. A carriage return in a field is quoted as a line feed is: readers take either for a row's end."""
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "".join(lines)
 
 
 def _records(row: Row, lists: Mapping[str, Sequence[Mapping[str, Any]]], layout: Layout) -> Iterator[dict[str, Any]]:
@@ -269,10 +299,8 @@ def join_shards(shards: Iterable[Callable[[], BinaryIO]], layout: Layout, file: 
         return
     with _packed(file, layout.packed) as out:
         if layout.format == "csv":
-            buffer = io.StringIO(newline="")
-            csv.writer(buffer, lineterminator="\n").writerow(arrow_schema(layout).names)
             # Spreadsheets take a CSV file for UTF-8 by its byte order mark alone.
-            out.write(buffer.getvalue().encode("utf-8-sig" if layout.casualties else "utf-8"))
+            out.write(_csv([arrow_schema(layout).names]).encode("utf-8-sig" if layout.casualties else "utf-8"))
         for shard in shards:
             with shard() as payload:
                 while block := payload.read(_BLOCK):

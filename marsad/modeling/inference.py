@@ -52,11 +52,6 @@ class PendingScores:
             for words, document in zip(self.documents, self.encoded, strict=True)
         ]
 
-    def cancel(self) -> None:
-        """Read no batch that is not being read yet."""
-        for _, done in self.batches:
-            done.cancel()
-
 
 def start_scoring(runtime: Runtime, encoder: WordEncoder, documents: Sequence[Words], pool: Executor) -> PendingScores:
     """Encode documents and hand their windows to ``pool``; the caller may go on with the next ones meanwhile.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import json
 import resource
@@ -470,3 +471,94 @@ def test_an_interrupted_command_says_that_it_can_go_on(
     assert [json.loads(line)["id"] for line in written(again.output)[""].splitlines()] == [
         json.loads(line)["id"] for line in unbroken[""].splitlines()
     ]
+
+
+# --- what is not a job's stays, and what goes wrong is named --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["201601/precious.jsonl", "000000/notes", "whole", "rejects", "manifest.json"])
+def test_a_folder_for_the_work_that_holds_other_files_is_left_alone(job: Job, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "work" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+    for resume in (True, False):
+        with pytest.raises(MarsadError, match="is nothing of a job's"):
+            run_job(at(job, tmp_path, work=str(tmp_path / "work"), resume=resume))
+        assert mine.read_text() == "{}"
+
+
+def test_a_value_nested_too_deeply_costs_its_row_alone(job: Job, tmp_path: Path) -> None:
+    deep = {depth: json.loads("[" * depth + "]" * depth) for depth in (90, 400, 900)}
+    rows = [{"id": str(depth), "text": "قصف حلب", "more": value} for depth, value in deep.items()]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    carrying = {"reading": Reading(carry=("more",)), "layout": Layout(carry={"more": "more"})}
+    summary = run_job(at(job, tmp_path, inputs=(str(source),), **carrying))
+    assert (summary.reports, summary.rejects, summary.exit_code) == (1, 2, 3)
+    [line] = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["more"] == deep[90]
+    rejected = [json.loads(one) for one in (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()]
+    assert [one["id"] for one in rejected] == ["400", "900"] and "nested more than 100 levels" in rejected[0]["reason"]
+
+
+def test_csv_with_line_breaks_of_every_kind_is_read_back(job: Job, tmp_path: Path) -> None:
+    notes = ["eins\rzwei", "eins\nzwei", "eins\r\nzwei", 'a "b", c', "\r", "plain"]
+    rows = [{"id": f"r\r{at}", "text": "مقتل 3 مدنيين في حلب", "note": note} for at, note in enumerate(notes)]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    layout = Layout("csv", explode=True, carry={"note": "n\rote"})
+    run_job(at(job, tmp_path, "out.csv", inputs=(str(source),), reading=Reading(carry=("note",)), layout=layout))
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert {(row["id"], row["n\rote"]) for row in read} == {(f"r\r{at}", note) for at, note in enumerate(notes)}
+    assert b"plain\n" in (tmp_path / "out.csv").read_bytes()
+
+
+def test_the_outputs_folder_is_made_and_one_that_may_not_be_written_to_is_said_before_the_work(
+    job: Job, unbroken: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job(at(job, tmp_path / "new" / "folder", work=str(tmp_path / "work")))
+    assert written(str(tmp_path / "new" / "folder" / "out.jsonl")) == unbroken
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(Job, "load", lambda _: pytest.fail("the model was loaded"))
+    with pytest.raises(MarsadError, match=r"out\.jsonl: can't be written"):
+        run_job(at(job, tmp_path / "file" / "within"))
+
+
+def test_work_on_another_mount_is_copied(
+    job: Job, unbroken: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_file = Path.replace
+
+    def across(self: Path, target: Path) -> Path:
+        if self.name in {"whole", "rejects"}:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(self), None, str(target))
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", across)
+    run_job(at(job, tmp_path / "out", work=str(tmp_path / "work")))
+    assert written(str(tmp_path / "out" / "out.jsonl")) == unbroken
+
+
+def test_a_stream_without_a_report_is_an_error_as_a_file_is(job: Job, tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", [{"id": "a"}, {"id": "b"}])
+    for output in ("/dev/null", str(tmp_path / "out.jsonl")):
+        with pytest.raises(MarsadError, match=r"in\.jsonl:1 \(id 'a'\): .*nor is any other of 2 rows"):
+            run_job(replace(job, inputs=(str(source),), output=output))
+
+
+def test_a_task_of_an_array_counts_its_own_shards(job: Job, tmp_path: Path) -> None:
+    first, second = (run_job(at(job, tmp_path, shard_of=(task, 2))) for task in (1, 2))
+    assert first.resumed == second.resumed == 0 and first.shards and second.shards
+    assert run_job(at(job, tmp_path, shard_of=(2, 2))).resumed == second.shards
+    assert run_job(at(job, tmp_path)).resumed == first.shards + second.shards
+
+
+def test_metrics_say_from_the_start_that_nothing_is_whole(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = tmp_path / "marsad.prom"
+    run_job(at(job, tmp_path, metrics=metrics))
+    assert 'out.jsonl"} 1\n' in metrics.read_text().split("marsad_predict_whole", 3)[-1]
+    break_after(monkeypatch, 0, Broken())
+    with pytest.raises(Broken):
+        run_job(at(job, tmp_path, metrics=metrics))
+    assert 'out.jsonl"} 0\n' in metrics.read_text().split("marsad_predict_whole", 3)[-1]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
 import lzma
+import os
 import re
 import tracemalloc
 from pathlib import Path
@@ -269,3 +271,58 @@ def test_ids_are_told_apart_in_little_memory():
     tracemalloc.stop()
     assert held < count * 100
     assert [seen.add(f"id-{number}", 9, 9) for number in (0, 77_777, count - 1)] == [(3, 1), (3, 77_778), (3, count)]
+
+
+# --- files that can't be reached, and files within folders -----------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "locked").mkdir(parents=True)
+    (tmp_path / "in" / "a.jsonl").write_bytes(as_jsonl())
+    scan = os.scandir
+
+    def refused(path: Any) -> Any:  # as it is for anybody but root
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(MarsadError, match=r"locked: can't be read \(Permission denied\)"):
+        list_sources([str(tmp_path / "in")], Reading())
+
+
+def test_a_text_in_place_of_a_file_is_one_line() -> None:
+    with pytest.raises(MarsadError, match=r"…: can't be read \(File name too long\)") as refused:
+        list_sources(["قتل طفلين في حلب " * 40], Reading())
+    assert len(str(refused.value)) < 200
+
+
+def test_a_broken_page_of_parquet_loses_the_rest_of_the_file_by_name(tmp_path: Path) -> None:
+    table = pa.table({"id": [f"p{at}" for at in range(4000)], "text": [f"قصف {at}" * 5 for at in range(4000)]})
+    path = tmp_path / "broken.parquet"
+    pq.write_table(table, path, row_group_size=1000, compression="snappy")
+    content = bytearray(path.read_bytes())
+    begin = pq.ParquetFile(path).metadata.row_group(2).column(1).data_page_offset + 60
+    content[begin : begin + 400] = b"\xff" * 400
+    path.write_bytes(bytes(content))
+    (tmp_path / "sound.jsonl").write_bytes(as_jsonl())
+    items = rows(path, tmp_path / "sound.jsonl")
+    assert len(pairs(items)) >= 1000 + len(REPORTS) and pairs(items)[-1][0] == REPORTS[-1][0]
+    [broken] = rejects(items)
+    assert "broken.parquet" in broken and "is broken behind this line" in broken
+
+
+def test_bytes_of_a_fixed_width_are_carried_as_bytes(tmp_path: Path) -> None:
+    column = pa.array([bytes([0xFF, 0, 1, 2])] * len(REPORTS), pa.binary(4))
+    (tmp_path / "in.parquet").write_bytes(as_parquet(u=column))
+    items = rows(tmp_path / "in.parquet", reading=Reading(carry=("u",)))
+    assert not rejects(items)
+    assert [item.columns["u"] for item in items if isinstance(item, Row)] == column.to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_the_inputs_own_ids_are_carried_beside_made_ones(kind: str, tmp_path: Path) -> None:
+    content = {"jsonl": as_jsonl, "csv": as_csv, "parquet": as_parquet}[kind]()
+    (tmp_path / f"in.{kind}").write_bytes(content)
+    items = rows(tmp_path / f"in.{kind}", reading=Reading(line_ids=True, carry=None))
+    assert [item.columns["id"] for item in items if isinstance(item, Row)] == [name for name, _ in REPORTS]

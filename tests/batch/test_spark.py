@@ -17,6 +17,7 @@ from conftest import ROOT, synthetic_reports
 from marsad import Recognizer
 from marsad.batch.spark import ENTITIES, predict_partitions
 from marsad.errors import MarsadError
+from marsad.modeling.export import export_onnx
 
 TEXTS = [report["text"] for report in synthetic_reports(12, seed=71)]
 
@@ -45,6 +46,15 @@ def test_rows_keep_their_columns_and_get_entities(tiny_model: Path):
     assert list(first.columns) == ["body", "n", "entities"]
     assert first["entities"].tolist() == [expected[0], None]
     assert second["entities"].tolist() == [expected[1]]
+
+
+def test_a_model_that_runs_as_int8_is_the_one_on_the_driver(tiny_model: Path, corpus: Path, tmp_path: Path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    assert export_onnx(model, [corpus / "dev.jsonl"], max_drop=1.0).adopted
+    recognizer = Recognizer.from_pretrained(model)
+    assert recognizer.runtime == "onnx" and recognizer.fingerprint != recognizer.model_fingerprint
+    [found] = predict_partitions(model)(iter([pd.DataFrame({"text": TEXTS})]))
+    assert found["entities"].tolist() == [one.records() for one in recognizer.predict(TEXTS)]
 
 
 def test_a_missing_column_and_a_missing_model_are_named(tiny_model: Path, tmp_path: Path):
