@@ -102,7 +102,10 @@ def test_nothing_in_a_report_runs_on_the_page(found: Found, open_page: Callable[
     from marsad.config import load_config
 
     mistakes = find_mistakes(
-        [found.file], load_config(tiny_config, ["training.epochs=6", "training.learning_rate=1e-2"]), folds=2, output=found.output
+        [found.file],
+        load_config(tiny_config, ["training.epochs=6", "training.learning_rate=1e-2"]),
+        folds=2,
+        output=found.output,
     )
     bad = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\ud800"
     hostile = [replace(one, document=bad, around=(bad, one.around[1], bad)) for one in mistakes.suspects]
