@@ -6,6 +6,7 @@ freed of proclitics and quotes; a shorter mention takes over the name of the ful
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -211,6 +212,7 @@ def read_actors(
     names = [words.name(entities[i].start, entities[i].end) for i in order]
     reader = _Reader(table, document.published)
     mentions = [reader.read(name) for name in names]
+    beside = Counter(reader.conflict(mention.actor) for mention in mentions if mention.actor is not None)
     values: dict[int, ActorValue] = {}
     for place, i in enumerate(order):
         mention = mentions[place]
@@ -224,7 +226,7 @@ def read_actors(
                     (j for j in range(place + 1, len(mentions)) if reader.stands_for(mention, mentions[j])), None
                 )
         if other is None:
-            values[i] = reader.value(mention)
+            values[i] = reader.value(reader.choose(mention, beside))
         else:
             full = mentions[other]
             span = (entities[order[other]].start, entities[order[other]].end)
@@ -288,6 +290,24 @@ class _Reader:
     def _mention(self, name: Name, actor: int | None, why: str | None) -> _Mention:
         return _Mention(name.folded, name.text(), actor, None, why)
 
+    def choose(self, mention: _Mention, beside: Mapping[str, int]) -> _Mention:
+        """A mention of a name that several actors bear, as the one whose conflict the report tells of.
+
+        ``beside``: how often the report names other actors, by the beginning of their ids (``sy`` of ``sy-army``).
+        """
+        if mention.why != "ambiguous":
+            return mention
+        key = tuple(word.lower() for word in mention.name)
+        options = [n for n in self.table.by_name.get(key, ()) if self.table.actors[n].speaks_on(self.day)]
+        ranked = sorted(((beside.get(self.conflict(number), 0), number) for number in options), reverse=True)
+        if len(ranked) < 2 or ranked[0][0] == ranked[1][0]:
+            return mention
+        return _Mention(mention.name, mention.said, ranked[0][1])
+
+    def conflict(self, actor: int) -> str:
+        """The beginning of an actor's id, which those of one conflict share."""
+        return self.table.actors[actor].id.partition("-")[0]
+
     def _one(self, numbers: Sequence[int]) -> tuple[int | None, str | None]:
         """The one actor of those that the day of the report allows; the first where several are the same side."""
         fitting = [number for number in numbers if self.table.actors[number].speaks_on(self.day)]
@@ -327,7 +347,7 @@ class _Reader:
         if short.head is not None:
             begins = {_bare(full.name[0])} | (set() if full.actor is None else self.table.begins[full.actor])
             return short.head in begins
-        if short.why != "not_in_table" or len(short.name) >= len(full.name):
+        if short.why not in {"not_in_table", "ambiguous"} or len(short.name) >= len(full.name):
             return False
         length = len(short.name)
         return full.name[-length:] == short.name or (length > 1 and full.name[:length] == short.name)

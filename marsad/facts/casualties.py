@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from marsad.documents import Document, Entity
 from marsad.facts.folding import bare_forms, fold, fold_words, load_rules, stems
-from marsad.facts.numbers import Number, Unread, is_number_word, read_words
+from marsad.facts.numbers import Number, Unread, is_number_word, is_scale, read_words
 from marsad.text.words import Word, Words, words_in_span
 
 Bound = Literal["exact", "at_least", "more_than", "at_most", "about", "range", "vague"]
@@ -284,6 +284,8 @@ class _GroupRules:
     words: Mapping[str, tuple[int, str]]
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], int, str], ...]]
     ends: frozenset[str]
+    shares: frozenset[str]
+    men: frozenset[str]
 
 
 @lru_cache(maxsize=1)
@@ -299,8 +301,8 @@ def _group_rules() -> _GroupRules:
             else:
                 for form in _noun_forms(entry):
                     words.setdefault(form, (rank, group))
-    ends = frozenset(map(fold, rules["ends"]))
-    return _GroupRules(words, {first: tuple(found) for first, found in phrases.items()}, ends)
+    ends, shares, men = (frozenset(map(fold, rules[name])) for name in ("ends", "shares", "men"))
+    return _GroupRules(words, {first: tuple(found) for first, found in phrases.items()}, ends, shares, men)
 
 
 @lru_cache(maxsize=65536)
@@ -338,7 +340,7 @@ class _Report:
         for start, end, name in sorted({(entity.start, entity.end, entity.label) for entity in entities}):
             first, last = words_in_span(self.words, start, end)
             if name == label:
-                first, last = self._without_bounds(first, last)
+                first, last = self._with_scale(*self._without_bounds(first, last))
                 self.owner.update(dict.fromkeys(range(first, last), len(self.spans)))
                 self.spans.append(_Span(start, end, first, last))
             else:
@@ -355,12 +357,18 @@ class _Report:
         rules = _bound_rules()
         for i in range(last - 1, first, -1):
             phrases = [words for form in stems(self.texts[i - 1]) for words, _ in rules.before.get(form, ())]
-            if any(len(words) == i - first and self._matches(words, first) for words in phrases):
+            if any(len(words) == i - first and self._matches(words, range(first, i)) for words in phrases):
                 first = i
                 break
         for i in range(first + 1, last):
             if any(words == tuple(self.texts[i:last]) for words, _ in rules.after.get(self.texts[i], ())):
                 return first, i
+        return first, last
+
+    def _with_scale(self, first: int, last: int) -> tuple[int, int]:
+        """The words of a span and the thousands or millions right behind it: [30] ألف قتيل is no thirty."""
+        if first < last < len(self.texts) and is_number_word(self.texts[last - 1]) and is_scale(self.texts[last]):
+            return first, last + 1
         return first, last
 
     def _split(self, words: Words) -> None:
@@ -413,7 +421,7 @@ class _Report:
         elif total is not None and self.found[total].outcome not in {outcome, "mixed", None}:
             # Another outcome than the total's: the part of another total, or of none unless the words say so.
             if self._is_marked_part(index, span):
-                same = self._whole(index, span, low, outcome=outcome)
+                same = self._whole(index, span, low, outcome=outcome, named=self._names_total(span))
                 total = total if same is None else same
             elif not (self._is_part_after(span) or self._is_one_of(span)):
                 total, chained = None, False
@@ -448,24 +456,33 @@ class _Report:
 
     def _bound_before(self, span: _Span) -> Bound | None:
         rules = _bound_rules()
-        start, _ = self.sentence[span.first]
-        end = span.first
+        start = max(self.sentence[span.first][0], span.first - _PHRASE_REACH)
+        # What is counted may stand inside the phrase: لا يقل عدد القتلى عن 30, تجاوزت حصيلة الضحايا 30.
+        places = [i for i in range(start, span.first) if not self._names_victims(i)]
         for _ in range(3):
-            if end <= start:
+            if not places or places[-1] in self.owner:
                 return None
-            for form in stems(self.texts[end - 1]):
+            for form in stems(self.texts[places[-1]]):
                 for words, bound in rules.before.get(form, ()):
-                    if end - len(words) >= start and self._matches(words, end - len(words)):
+                    if len(words) <= len(places) and self._matches(words, places[-len(words) :]):
                         return bound
-            if self.texts[end - 1] not in rules.between:
+            if self.texts[places[-1]] not in rules.between:
                 return None
-            end -= 1
+            places.pop()
         return None
 
-    def _matches(self, words: tuple[str, ...], first: int) -> bool:
-        """Whether the phrase stands at ``first``; its first word may carry proclitics."""
-        rest = tuple(self.texts[first + 1 : first + len(words)])
-        return words[1:] == rest and words[0] in stems(self.texts[first])
+    def _names_victims(self, i: int) -> bool:
+        """Whether the word is part of عدد القتلى or حصيلة الضحايا."""
+        if i in self.owner or i + 1 == len(self.texts):
+            return False
+        here, following = self.cues[i], self.cues[i + 1]
+        if _in_list(self.texts[i], "tallies"):
+            return following is not None and following.role == "noun"
+        return here is not None and here.role == "noun" and i > 0 and _in_list(self.texts[i - 1], "tallies")
+
+    def _matches(self, words: tuple[str, ...], places: Sequence[int]) -> bool:
+        """Whether the phrase stands at these places; its first word may carry proclitics."""
+        return words[0] in stems(self.texts[places[0]]) and words[1:] == tuple(self.texts[i] for i in places[1:])
 
     def _bound_after(self, span: _Span) -> Bound | None:
         rules = _bound_rules()
@@ -491,8 +508,7 @@ class _Report:
         previous = self.spans[index - 1]
         if self._is_one_of(span) or self._is_part_after(span):
             return self._whole(index, span, max(low, 2), through=True), True
-        marked = self._is_marked_part(index, span)
-        if marked:
+        if self._is_marked_part(index, span) or self._is_listed_part(index, span):
             return self._whole(index, span, low), True
         # Coordinated with a part: بينهم 12 طفلاً و5 مواطنات.
         if self.chained[index - 1] and previous.first >= start and self._is_joined(previous, span):
@@ -526,7 +542,9 @@ class _Report:
             word, cue = self.texts[i], self.cues[i]
             if word == ")":
                 return False
-            if _in_list(word, "part_before") and i not in self.masked:
+            if i not in self.masked and (_in_list(word, "part_before") or self._is_among_victims(i)):
+                return True
+            if tuple(self.texts[max(start, i - 2) : i + 1]) == _INCLUDING:
                 return True
             if word == "(":
                 opened = True
@@ -536,6 +554,33 @@ class _Report:
                 # A new clause, unless the part is told of at once: وأصيب من بينهم تسعة, ومنهم قُتل ثلاثة.
                 return i - 1 >= start and _in_list(self.texts[i - 1], "part_before")
         return opened and bool(index) and self.spans[index - 1].last == start
+
+    def _names_total(self, span: _Span) -> bool:
+        """Whether the total that the number is part of is named by its noun: ومن بين القتلى خمسة."""
+        start = max(self.sentence[span.first][0], span.first - _PHRASE_REACH)
+        return any(self._is_among_victims(i) for i in range(start, span.first))
+
+    def _is_among_victims(self, i: int) -> bool:
+        cue = self.cues[i]
+        definite = self.texts[i].startswith("ال")
+        return cue is not None and cue.role == "noun" and definite and _in_list(self.texts[i - 1], "among")
+
+    def _is_listed_part(self, index: int, span: _Span) -> bool:
+        """Whether numbers that make up the one before, or less, follow it behind a colon: 9 قتلى: 4 في حلب و5 في حماة."""
+        total, (start, end) = self.spans[index - 1], self.sentence[span.first]
+        if self.texts[span.first - 1] != ":" or total.first < start or span.first - total.last > _PHRASE_REACH:
+            return False
+        if any(cue is not None and cue.role in _GOVERNING for cue in self.cues[total.last : span.first]):
+            return False
+        most, parts = self.found[index - 1].high, []
+        for i, part in enumerate(self.spans[index:], index):
+            if part.first >= end or (i > index and not self._is_joined(self.spans[i - 1], part)):
+                break
+            count = _count(self.words[part.first : part.last], self.text, between=False)
+            if isinstance(count, Unread):
+                return False
+            parts.append(count.low)
+        return len(parts) > 1 and most is not None and sum(parts) <= most
 
     def _is_joined(self, previous: _Span, span: _Span) -> bool:
         """Whether only a noun phrase parts the two, and و or a comma joins them."""
@@ -556,19 +601,28 @@ class _Report:
         return value.high >= low
 
     def _whole(
-        self, index: int, span: _Span, low: int, through: bool = False, outcome: Outcome | None = None
+        self,
+        index: int,
+        span: _Span,
+        low: int,
+        through: bool = False,
+        outcome: Outcome | None = None,
+        named: bool = False,
     ) -> int | None:
         """The nearest number before in the paragraph that is large enough, and has the outcome if one is given.
 
-        ``through``: a part may have parts itself.
+        One of an outcome stands in the sentence, unless its noun is ``named``. ``through``: a part may have parts
+        itself, but 3 منهم نساء and 2 منهم أطفال are of the same.
         """
         paragraph = self.paragraph[span.first]
         for i in range(index - 1, max(-1, index - 1 - _TOTAL_REACH), -1):
             other = self.spans[i]
             if other.first == other.last or self.paragraph[other.first] < paragraph:
                 return None
-            if outcome is not None and other.first < self.sentence[span.first][0]:
+            if outcome is not None and not named and other.first < self.sentence[span.first][0]:
                 return None
+            if through and self._is_part_after(other) and self._is_part_after(span):
+                continue
             if outcome is not None and self.found[i].outcome != outcome:
                 continue
             if (through or not self.chained[i]) and self._reaches(i, low):
@@ -602,7 +656,8 @@ class _Report:
         counted = self._counted(span) or self._own(span)
         if counted is not None:
             # وفاة ثلاثة جرحى: the verb tells the news, the noun what they were before.
-            return "killed" if governor is not None and governor.outcome == "killed" != counted else counted
+            news = governor is not None and governor.outcome == "killed" and counted != "mixed"
+            return "killed" if news else counted
         if governor is not None:
             return governor.outcome
         noun = self._noun_before(span)
@@ -693,7 +748,13 @@ class _Report:
         if first < start or first in self.owner:
             return cue.outcome
         other = self.cues[first]
-        if other is None or other.outcome == cue.outcome or other.role != cue.role:
+        if other is None or other.outcome == cue.outcome:
+            return cue.outcome
+        if other.role == "form" and any(
+            form in _outcome_rules().lists["verbal_nouns"] for form in stems(self.texts[i])
+        ):
+            return "mixed"  # مقتل وجرح 30
+        if other.role != cue.role:
             return cue.outcome
         if cue.role == "verb":
             same_subject = self.texts[i].endswith("ت") == self.texts[first].endswith("ت")
@@ -715,6 +776,8 @@ class _Report:
     def _counted(self, span: _Span) -> Outcome | None:
         """The outcome in the counted noun after the number: قتيلاً, من الجرحى, بين قتيل وجريح."""
         _, end = self.sentence[span.first]
+        if self._is_between_outcomes(span, end):
+            return "mixed"
         for i in range(span.last, min(end, span.last + 3)):
             if i in self.owner or self.texts[i] in {"،", ",", ":", "(", ")", "-", "–"}:
                 return None
@@ -724,7 +787,20 @@ class _Report:
                 return None
             if cue is not None and (cue.role == "noun" or (cue.role in _GOVERNING and self.texts[i - 1] in _CASES)):
                 return self._counted_pair(i, end)
+            if cue is not None and i == span.last and word in _outcome_rules().lists["counted_forms"]:
+                return cue.outcome
         return None
+
+    def _is_between_outcomes(self, span: _Span, end: int) -> bool:
+        """Whether بين قتيل وجريح stands behind what is counted, before anything else is said."""
+        for i in range(span.last, min(end - 2, span.last + _PHRASE_REACH)):
+            cue, word = self.cues[i], self.texts[i]
+            if i in self.owner or not word[0].isalpha() or (cue is not None and cue.role in {*_GOVERNING, "after"}):
+                return False
+            first, second = self.cues[i + 1], self.cues[i + 2]
+            if word == "بين" and first is not None and second is not None:
+                return first.role == second.role == "noun" and second.joined and first.outcome != second.outcome
+        return False
 
     def _counted_pair(self, i: int, end: int) -> Outcome:
         """Mixed where the noun at ``i`` has another beside it that no number counts: قتيل وجريح."""
@@ -851,10 +927,13 @@ class _Report:
         rules = _group_rules()
         _, end = self.sentence[span.first]
         best: tuple[int, str] | None = None
+        men = False
         counted_word = is_number_word(self.texts[span.first])
         for i in range(span.first, min(end, span.last + (4 if counted_word else 2))):
             word = self.texts[i]
-            if i >= span.last and word in rules.ends:
+            if i == span.last and word in _outcome_rules().lists["part_after"]:
+                continue  # 3 منهم أطفال
+            if i >= span.last and (word in rules.ends or word in rules.shares):
                 break
             if i >= span.last:
                 cue = self.cues[i]
@@ -866,14 +945,25 @@ class _Report:
                     break
             if _in_list(word, "others") and best is None:
                 return self._group_of_total(index)
-            found = _group(word)
+            found = self._group_of_word(i)
+            men = men or any(form in rules.men for form in stems(word))
             for stem in stems(word):
                 for phrase, rank, group in rules.phrases.get(stem, ()):
                     if phrase[1:] == tuple(self.texts[i + 1 : i + len(phrase)]):
                         found = min(found or (rank, group), (rank, group))
+            if men and found is not None and found[1] in _NO_MEN:
+                continue  # رجل عجوز, شاب ابن عم القتيل
             if found is not None and (best is None or found < best):
                 best = found
         return best[1] if best else None
+
+    def _group_of_word(self, i: int) -> tuple[int, str] | None:
+        """The group of the noun at ``i``; شقيقه is his brother, though folding makes it one with شقيقة."""
+        word = self.texts[i]
+        original = self.text[self.words[i].start : self.words[i].end]
+        if original.endswith("ه") and any(form in _nouns().kin for form in stems(word[:-1])):
+            return _group(word[:-1])
+        return _group(word)
 
     def _group_of_total(self, index: int) -> str | None:
         """The group of the last number before that is no part of a breakdown: خمسة آخرون are such as those."""
@@ -882,6 +972,9 @@ class _Report:
                 return self.found[i].group
         return None
 
+
+_INCLUDING = ("بما", "في", "ذلك")
+_NO_MEN = frozenset({"women", "children"})
 
 # «5 حالات وفاة» counts what the verbal noun says.
 _CASES = frozenset({"حالات", "حاله", "حالتي", "حالتا"})

@@ -215,6 +215,8 @@ def _read_numeric(tokens: list[Token], anchor: Anchor) -> list[Token]:
             found[:2] = found[1::-1]  # June 25, 2023
         if len(found) == 3 and found[2].code == "N":
             found[2] = Token("Y", _short_year(found[2].value, anchor.today))
+        if len(found) == 3 and found[2].value in HIJRI_YEARS and found[1].code == "N" and codes[last : last + 1] != "e":
+            raise UnreadableError("ambiguous_calendar")
         if [token.code for token in found[:2]] == ["N", "N"]:
             day, month = found[0].value, found[1].value
             if month > 12 >= day and codes[first] != "Y":
@@ -399,7 +401,9 @@ def _named_day(days: Sequence[Token], weekday: Token | None, anchor: Anchor) -> 
     day = anchor.need_today() + timedelta(days=offset)
     if weekday is not None and day.weekday() != weekday.value:
         back = (day.weekday() - weekday.value) % 7
-        day += timedelta(days=7 - back if offset > 0 else -back)
+        # Told to be the day after: a clock's slip, as in _SLACK, not a report of six days ago.
+        ahead = timedelta(days=7 - back)
+        day += ahead if offset > 0 or ahead <= _SLACK else -timedelta(days=back)
         if offset == 0:
             anchor.move_today(day)
     return day_interval(day)
@@ -415,6 +419,8 @@ def _weekday(token: Token, anchor: Anchor) -> date:
         return bound + timedelta(days=7 - back)
     if token.modifier in ("past", "last", "previous") and anchor.bound is None:
         back = back or 7
+    if token.modifier == "before_last":
+        back = (back or 7) + 7
     return bound - timedelta(days=back)
 
 
@@ -685,7 +691,7 @@ def _move_by_modifier(modifier: str, unit: str, anchor: Anchor) -> date:
         return shift(anchor.need_last().start, int(modifier == "next"), unit)
     if modifier == "previous" and anchor.report.last is not None:
         return shift(anchor.report.last.start, -1, unit)
-    steps = {"past": -1, "last": -1, "previous": -1, "future": 1}.get(modifier, 0)
+    steps = {"before_last": -2, "past": -1, "last": -1, "previous": -1, "future": 1}.get(modifier, 0)
     # From the first of the month, so that the last day of a long month does not skip a short one.
     today = anchor.need_today()
     return shift(today if unit == "week" else today.replace(day=1), steps, unit)
@@ -702,6 +708,8 @@ def _season(season: str, modifier: str, year: int | None, anchor: Anchor) -> Int
         return next(option for option in reversed(options) if option.start > today)
     if modifier in ("past", "last", "previous"):
         return next(option for option in options if option.end < today)
+    if modifier == "before_last":
+        return [option for option in options if option.end < today][1]
     return next(option for option in options if option.start <= today)
 
 
@@ -777,13 +785,18 @@ def _in_some_year(
         return fits[0]
     if modifier == "same" and anchor.report.last is not None:
         return min(options, key=lambda option: abs(option.start - anchor.need_last().start))
-    nearest = token.code == "V" or (anchor.lead == "until" and anchor.bound is None)
+    if token.code == "V" and not modifier and not future:
+        # The last one, or one that is being prepared for.
+        return next((option for option in options if option.start - bound <= _NEAR), options[-1])
+    nearest = anchor.lead == "until" and anchor.bound is None
     if modifier == "current" or (nearest and not modifier and not future):
         return min(options, key=lambda option: abs(option.start - bound))
     if future and later:
         return later[-1]
     if modifier in ("past", "last", "previous") and past:
         return past[0]
+    if modifier == "before_last" and len(past) > 1:
+        return past[1]
     if exact and anchor.bound is None and later and later[-1].start - bound <= _SLACK:
         return later[-1]
     if not sofar:

@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from marsad.facts.folding import fold_words, load_rules
+from marsad.facts.folding import fold_words, load_rules, stems
 from marsad.facts.numbers import Number, is_number_word, read_number
 
 
@@ -50,6 +50,7 @@ class DateRules:
     approximate: frozenset[str]
     fillers: frozenset[str]
     future_words: frozenset[str]
+    planned: frozenset[str]
     future_verb: regex.Pattern[str]
     no_future: frozenset[str]
     past_auxiliaries: frozenset[str]
@@ -57,9 +58,9 @@ class DateRules:
 
     def is_future(self, word: str) -> bool:
         """Whether a word puts its clause in the future."""
-        return word in self.future_words or (
-            self.future_verb.fullmatch(word) is not None and word not in self.no_future
-        )
+        if word in self.future_words:
+            return True
+        return self.future_verb.fullmatch(word) is not None and self.no_future.isdisjoint(stems(word))
 
 
 @lru_cache(maxsize=1)
@@ -132,6 +133,7 @@ def date_rules() -> DateRules:
         approximate=flat(dates["approximate"]),
         fillers=frozenset(dates["punctuation"]),
         future_words=flat(future["words"]),
+        planned=flat(future["planned"]),
         future_verb=regex.compile(future["pattern"]),
         no_future=flat(word for row in future["not"] for word in row),
         past_auxiliaries=flat(future["past"]),

@@ -8,6 +8,7 @@ Conventions, where the language leaves a choice:
 - A weekday alone is the last one not after the report, a month without a year likewise; the future tense (``ستبدأ
   الأحد``) or a modifier (``المقبل``) turns both. A weekday that contradicts the day of the report wins, and
   what follows is told on that day.
+- A festival without a year is the last one, or one at most 60 days ahead.
 - The beginning of a year is January, of a month its first ten days; the middle June and July, or the days 11 to 20; the
   end likewise. A night between two days is both. A week runs from Monday to Sunday.
 - A count backwards (``منذ 5 أيام``) ends with the day of the report, and so do ``الساعات الـ 24 الماضية``, which begin
@@ -32,10 +33,14 @@ from marsad.facts.folding import fold_words
 from marsad.facts.intervals import HijriRangeError
 from marsad.text.words import Words, words_in_span
 
-_SENTENCE_END = regex.compile(r"[.!?؟…]+(?=\s|$)|[\n\r\u000b\u000c\u0085\u2028\u2029]")
+# A mark, with a blank behind it or hard between two words (أمس.وأصيب), not inside 3.5 or a link.
+SENTENCE_END = r"[.!?؟…]+(?=\s|$)|(?<=\p{Arabic})[.!?؟…]+(?=\p{Arabic})"
+_SENTENCE_END = regex.compile(SENTENCE_END + r"|[\n\r\u000b\u000c\u0085\u2028\u2029]")
 _CLAUSE_ENDS = frozenset('،,؛;:()«»"“”')
 # How many characters before a date are looked at for its preposition, a verb of reporting or a future tense.
 _REACH = 80
+# Stands for a word inside a name, which is neither verb nor preposition.
+_NAME = "_"
 
 
 REASONS = {
@@ -80,15 +85,18 @@ class DateValue:
         return {"start": self.start.isoformat(), "end": self.end.isoformat(), "grain": self.grain}
 
 
-def read_dates(document: Document, entities: Sequence[Entity], words: Words | None = None) -> list[DateValue]:
+def read_dates(
+    document: Document, entities: Sequence[Entity], words: Words | None = None, names: Sequence[Entity] = ()
+) -> list[DateValue]:
     """The value of each entity, in the order given; the entities are DATE spans of ``document``.
 
     They are read in the order of the text, since a date may refer to those before it. ``words``: those of the text,
-    folded, if the caller has them. Never raises, whatever the text.
+    folded, if the caller has them. ``names``: entities of other types, whose words are no verbs (``ستيفان``). Never
+    raises, whatever the text.
     """
     if not entities:
         return []
-    text = _Text(document.text, words)
+    text = _Text(document.text, words, names)
     report = Report(document.published)
     values: list[DateValue] = [DateValue(None, None, why="not_understood")] * len(entities)
     for place in sorted(range(len(entities)), key=lambda i: (entities[i].start, entities[i].end)):
@@ -113,9 +121,10 @@ def read_dates(document: Document, entities: Sequence[Entity], words: Words | No
 class _Text:
     """A report's text, cut into sentences, and folded only around its dates."""
 
-    def __init__(self, text: str, words: Words | None) -> None:
+    def __init__(self, text: str, words: Words | None, names: Sequence[Entity]) -> None:
         self.text = text
         self.folded = words
+        self.names = sorted((name.start, name.end) for name in names)
         self.breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
 
     def sentence(self, offset: int) -> int:
@@ -129,16 +138,21 @@ class _Text:
         before = self._between(first, start)
         if first == start - _REACH and before:
             del before[0]  # perhaps cut
-        return before[::-1], self._between(start, end)
+        said = [_NAME if self._in_name(offset) else word for offset, word in before]
+        return said[::-1], [word for _, word in self._between(start, end)]
 
-    def _between(self, start: int, end: int) -> list[str]:
-        """The words of ``[start, end)``; read anew where it cuts one of the report's in two."""
+    def _in_name(self, offset: int) -> bool:
+        at = bisect_right(self.names, (offset, len(self.text))) - 1
+        return at >= 0 and offset < self.names[at][1]
+
+    def _between(self, start: int, end: int) -> list[tuple[int, str]]:
+        """The words of ``[start, end)`` and where each begins; read anew where it cuts one of the report's in two."""
         if self.folded is not None:
             words = self.folded.words
             first, last = words_in_span(words, start, end)
             if first == last or (words[first].start >= start and words[last - 1].end <= end):
-                return [word.text for word in words[first:last]]
-        return [word.text for word in fold_words(self.text[start:end])]
+                return [(word.start, word.text) for word in words[first:last]]
+        return [(start + word.start, word.text) for word in fold_words(self.text[start:end])]
 
 
 def _joined(word: str) -> tuple[str, ...]:
@@ -169,10 +183,15 @@ def _lead(before: Sequence[str]) -> str:
 def _is_future(before: Sequence[str]) -> bool:
     rules = date_rules()
     future = False
-    for word in before:
+    for i, word in enumerate(before):
         if word in _CLAUSE_ENDS:
             break
         if any(form in rules.past_auxiliaries for form in _joined(word)):
             return False
-        future = future or any(rules.is_future(form) for form in _joined(word))
+        # المقرر is an office too: what is planned is so من المقرر أن, or المقرر الأحد.
+        if any(form in rules.planned for form in _joined(word)):
+            directly = all(between in rules.leads for between in before[:i])
+            future = future or directly or before[i - 1] == "ان" or before[i + 1 : i + 2] == ["من"]
+        else:
+            future = future or any(rules.is_future(form) for form in _joined(word))
     return future

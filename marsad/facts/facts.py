@@ -192,7 +192,8 @@ def read_facts(document: Document, entities: Sequence[Entity], tables: FactTable
         places = {label: [i for i, entity in enumerate(entities) if entity.label == label] for label in VALUE_LABELS}
         of = {label: [entities[i] for i in places[label]] for label in VALUE_LABELS}
         put("CASUALTY", read_casualties(document, entities, words=words.folded))
-        put("DATE", read_dates(document, of["DATE"], words.folded))
+        names = [entity for entity in entities if entity.label != "DATE"]
+        put("DATE", read_dates(document, of["DATE"], words.folded, names))
         put("LOCATION", read_places(document, of["LOCATION"], tables.gazetteer, words))
         put("ACTOR", read_actors(document, of["ACTOR"], tables.actors, words))
         incidents = read_incidents(document.text, entities, values, words)

@@ -25,6 +25,9 @@ _NEAR = ("SY", "IQ", "YE", "PS", "IL", "LB", "JO", "LY", "SD", "SS", "EG", "SA",
 _COUNTRIES = frozenset((*_NEAR, "TN", "DZ", "MA", "MR", "SO", "DJ", "TR", "AF"))
 _LARGE = 100_000
 _ARABIC = regex.compile(r"[\u0621-\u063A\u0641-\u064A]{2,}(?:[ -][\u0621-\u063A\u0641-\u064A]{2,})*")
+# Uyghur and Kurdish write these inside of words, and begin words with a hamza on its seat.
+_FOREIGN = regex.compile(r"[ىة]\B|\bئ")
+_ARTICLE = regex.compile(r"^(?:a[ldnrstz]|ash|el)[- ]")
 _LATIN = dict(zip("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", "abttghhddrzsssdtz'gfqklmnhwy", strict=True))
 
 
@@ -63,21 +66,34 @@ def _row(identifier: Any, names: Sequence[str], parent: str, level: str, country
 
 def _names(latin: str, names: Sequence[str]) -> list[str]:
     """The Arabic names, one a spelling, first the one that comes nearest to the Latin name."""
-    arabic = [name for name in dict.fromkeys(names) if _ARABIC.fullmatch(name) and 1 < len(name) < 40]
+    arabic = [name for name in dict.fromkeys(names) if _is_arabic(name) and 1 < len(name) < 40]
     plain = "".join(
         letter for letter in unicodedata.normalize("NFD", latin.lower()) if not unicodedata.combining(letter)
     )
-    # Of spellings as near, the one with the letters that careless ones leave out.
-    arabic.sort(key=lambda name: (-_likeness(plain, name), -sum(letter in "أإآؤئةطصضظحق" for letter in name), name))
+    # Of spellings as near, the one with its article and with the letters that careless ones leave out.
+    arabic.sort(
+        key=lambda name: (
+            -_likeness(plain, name),
+            name.endswith("ى"),
+            not name.startswith("ال"),
+            -sum(letter in "أإآؤئةطصضظحق" for letter in name),
+            name,
+        )
+    )
     spelt: dict[str, str] = {}
     for name in arabic:
         spelt.setdefault(fold(name), name)
     return list(spelt.values())
 
 
+def _is_arabic(name: str) -> bool:
+    """Whether a name is written in Arabic, not in another language of its script: ئالجىر and كةربالا are not."""
+    return _ARABIC.fullmatch(name) is not None and _FOREIGN.search(name) is None
+
+
 def _likeness(latin: str, arabic: str) -> float:
-    letters = "".join(_LATIN.get(letter, letter) for letter in fold(arabic))
-    return round(SequenceMatcher(None, latin, letters).ratio(), 1)
+    letters = "".join(_LATIN.get(letter, letter) for letter in fold(arabic).removeprefix("ال"))
+    return round(SequenceMatcher(None, _ARTICLE.sub("", latin), letters).ratio(), 1)
 
 
 def main(path: Path) -> None:

@@ -7,7 +7,7 @@ one attack make two incidents, and so do two reports.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ import regex
 from marsad.documents import Entity
 from marsad.facts.actors import ActorValue
 from marsad.facts.casualties import CasualtyValue
-from marsad.facts.dates import DateValue
+from marsad.facts.dates import SENTENCE_END, DateValue
 from marsad.facts.folding import fold, load_rules
 from marsad.facts.names import ReportWords
 from marsad.facts.places import PlaceValue
@@ -28,13 +28,21 @@ CONFIDENCE: Mapping[str, float] = {"clause": 0.9, "sentence": 0.7, "paragraph": 
 # Who only tells of it is no party to it.
 _BYSTANDERS = frozenset({"monitor", "media", "un", "aid"})
 _ACTORS = 2
-_SENTENCE_END = regex.compile(r"[.!?؟…]+(?=\s|$)|[؛\n\r\u000b\u000c\u0085\u2028\u2029]")
+_SENTENCE_END = regex.compile(SENTENCE_END + r"|[؛\n\r\u000b\u000c\u0085\u2028\u2029]")
 _LINE_END = regex.compile(r"[\n\r\u000b\u000c\u0085\u2028\u2029]")
 _COMMA = regex.compile("[،,:()]")
 # A place after another one this near is what the first lies in.
 _CHAIN = 3
 # So far after a number, in characters, the counted ones are named: 3 عناصر من قوات النظام.
 _COUNTED = 30
+# How many mentions on each side of a number are looked at.
+_COMPARED = 32
+# Who did it comes behind these: برصاص عناصر من …, على يد …, لغم من مخلفات ….
+_MEANS = regex.compile(
+    r"\b(?:[وف]?[بل]?(?:ال)?(?:قصف|رصاص|نيران|غار[ةه]|غارات|هجوم|هجمات|انفجار|تفجير|لغم|ألغام|الغام|صاروخ|صواريخ|قذيف[ةه]"
+    r"|قذائف|ضرب[ةه]|ضربات|كمين|عبو[ةه]|طائر[ةه]|مسي[ّ]?ر[ةه]|اشتباك|اشتباكات|استهداف|إطلاق|اطلاق|قنص|مخلفات|سيار[ةه]|حزام)"
+    r"|يد|أيدي|ايدي|أيادي|جراء|إثر|اثر|نتيج[ةه]|خلال)\b"
+)
 _OF = regex.compile(r"\b(?:من|ل|لل|في صفوف|بين|عناصر|عنصر|مقاتلي|أفراد|جنود)\b")
 
 Value = CasualtyValue | DateValue | PlaceValue | ActorValue
@@ -81,14 +89,16 @@ def read_incidents(
         return ()
     links = _Links(text, entities, values, words)
     by_span = {(entities[i].start, entities[i].end): i for i in casualties}
-    tops = {i: _top(i, values, by_span) for i in casualties}
-    incidents = []
-    for i in sorted(casualties, key=lambda i: entities[i].start):
-        if tops[i] == i:
-            parts = [j for j in casualties if j != i and tops[j] == i]
-            parts.sort(key=lambda j: entities[j].start)
-            incidents.append(Incident(i, tuple(parts), links.actors(i), links.place(i), links.date(i)))
-    return tuple(incidents)
+    parts: dict[int, list[int]] = {}
+    for i in links.casualties:
+        top = _top(i, values, by_span)
+        parts.setdefault(top, [])
+        if top != i:
+            parts[top].append(i)
+    return tuple(
+        Incident(i, tuple(parts[i]), links.actors(i), links.place(i), links.date(i))
+        for i in sorted(parts, key=lambda i: entities[i].start)
+    )
 
 
 def _top(i: int, values: Sequence[Value | None], by_span: Mapping[tuple[int, int], int]) -> int:
@@ -118,11 +128,14 @@ class _Links:
         self.paragraphs = [match.end() for match in _LINE_END.finditer(text)]
         self.sentences = sorted({match.end() for match in _SENTENCE_END.finditer(text)} | set(self.paragraphs))
         inside = [(entity.start, entity.end) for entity in entities]
+        self.starts = sorted(entity.start for entity in entities)
         commas = [match.end() for match in _COMMA.finditer(text)]
         breaks = [word.start for word in words.folded if word.text in _breaks()]
         kept = [place for place in (*commas, *breaks) if not _within(place, inside)]
         self.clauses = sorted({*self.sentences, *kept})
-        self.casualties = [i for i, value in enumerate(values) if isinstance(value, CasualtyValue)]
+        self.casualties = sorted(
+            (i for i, value in enumerate(values) if isinstance(value, CasualtyValue)), key=lambda i: entities[i].start
+        )
         self.of: dict[type[ActorValue] | type[PlaceValue] | type[DateValue], list[int]] = {
             kind: sorted(
                 (i for i, value in enumerate(values) if isinstance(value, kind)), key=lambda i: entities[i].start
@@ -138,10 +151,15 @@ class _Links:
         return "report"
 
     def ranked(self, i: int, kind: type[ActorValue] | type[PlaceValue] | type[DateValue]) -> list[tuple[str, int]]:
-        """The mentions of a type, the nearest first; from other sentences only those before, unless there are none."""
+        """The mentions of a type, the nearest first; from other sentences only those before, unless there are none.
+
+        Only so many of them on each side of the number are compared: what is farther is never the nearest.
+        """
         here = self.entities[i]
         found = []
-        for j in self.of[kind]:
+        mentions = self.of[kind]
+        at = bisect_right(mentions, here.start, key=lambda j: self.entities[j].start)
+        for j in mentions[max(0, at - _COMPARED) : at + _COMPARED]:
             near, there = self.near(i, j), self.entities[j]
             after = there.start >= here.end
             gap = there.start - here.end if after else here.start - there.end
@@ -155,12 +173,14 @@ class _Links:
         """Whether a number is joined by و to another one before it in its clause."""
         start = self.entities[i].start
         joined = self.text[start] == "و" or self.text[:start].rstrip().endswith("و")
-        return joined and any(self.entities[j].start < start and self.near(i, j) == "clause" for j in self.casualties)
+        at = bisect_left(self.casualties, start, key=lambda j: self.entities[j].start)
+        return joined and at > 0 and self.near(i, self.casualties[at - 1]) == "clause"
 
     def _is_own(self, i: int, j: int) -> bool:
         """Whether a place stands behind a number in its clause, with no other number between."""
-        between = range(self.entities[i].end, self.entities[j].start)
-        return self.near(i, j) == "clause" and not any(self.entities[one].start in between for one in self.casualties)
+        first = bisect_left(self.casualties, self.entities[i].end, key=lambda one: self.entities[one].start)
+        last = bisect_left(self.casualties, self.entities[j].start, key=lambda one: self.entities[one].start)
+        return self.near(i, j) == "clause" and first == last
 
     def actors(self, i: int) -> tuple[Link, ...]:
         links: list[Link] = []
@@ -181,8 +201,11 @@ class _Links:
         between = self.text[self.entities[i].end : self.entities[j].start]
         if not between or len(between) > _COUNTED or _COMMA.search(between) or self.near(i, j) != "clause":
             return False
-        if any(self.entities[i].end <= one.start < self.entities[j].start for one in self.entities):
+        first = bisect_left(self.starts, self.entities[i].end)
+        if first < len(self.starts) and self.starts[first] < self.entities[j].start:
             return False
+        if _MEANS.search(between):
+            return False  # 3 مدنيين برصاص عناصر من قوات النظام: they are who did it
         return bool(_OF.search(between)) or (len(between.split()) <= 1 and self.text[self.entities[j].start] == "ل")
 
     def place(self, i: int) -> Link | None:
@@ -192,7 +215,7 @@ class _Links:
             return None
         near, j = ranked[0]
         order = self.of[PlaceValue]
-        at = order.index(j)
+        at = bisect_left(order, self.entities[j].start, key=lambda one: self.entities[one].start)
         while at and 0 <= self.entities[order[at]].start - self.entities[order[at - 1]].end <= _CHAIN:
             gap = self.text[self.entities[order[at - 1]].end : self.entities[order[at]].start]
             if not gap.isspace() or self.text[self.entities[order[at]].start] == "و":

@@ -21,6 +21,7 @@ from marsad.text.words import Word
 # More than all people; what is larger is no count of them.
 _LARGEST = 10**10
 _FATHATAN = "\u064b"
+_SCALES = frozenset({"scale", "scales", "two_scale"})
 _THOUSANDS = regex.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3})+")
 _DECIMAL = regex.compile(r"(\d+)[.,](\d+)")
 # Proclitics that may be written onto digits: و7, الـ20, بـ15.
@@ -83,6 +84,12 @@ def read_words(words: Sequence[Word], text: str, between: bool = False) -> Numbe
 def is_number_word(word: str) -> bool:
     """Whether a folded word is, or begins with a proclitic and is, a number word or digits."""
     return word[0].isdecimal() or _look_up(word) is not None
+
+
+def is_scale(word: str) -> bool:
+    """Whether a folded word multiplies a number right before it: ألف, ألفا, آلاف, مليون."""
+    token = _look_up(word)
+    return token is not None and token.kind in _SCALES and not token.joined
 
 
 class _UnreadError(Exception):
@@ -201,8 +208,9 @@ def _tokens(words: Sequence[Word], text: str) -> list[_Token]:
         if word.text in {"ال", "ل", "ب", "ف", "لل", "بال"}:
             continue
         read = word.text
-        if read.endswith("ا") and _FATHATAN in text[word.start : word.end]:
-            read = read[:-1]  # ألفاً is a thousand in the accusative, ألفا two thousand
+        accusative = _FATHATAN in text[word.start : word.end] or (bool(tokens) and not joined and is_scale(read))
+        if read.endswith("ا") and accusative:
+            read = read[:-1]  # ألفاً and 20 ألفا are thousands in the accusative, ألفا alone is two thousand
         token = _look_up(read)
         if token is None:
             raise _UnreadError("no_number" if not tokens else "not_one_number")

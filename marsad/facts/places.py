@@ -29,6 +29,12 @@ _CANDIDATES = 5
 _COMPARED = 16
 # Names of fewer letters are looked up with the article, or without, as they stand.
 _SHORTEST = 4
+# No place's name has more words; all ways to read one are tried.
+_LONGEST = 24
+# A place with so many people is named in reports on other countries too; a smaller one hardly, where two other places of
+# the report lie elsewhere.
+_CITY = 100_000
+_TOLD, _ABROAD = 2.0, 0.05
 # Rows this near, in degrees, are taken for one place; so are those of which one lies in the other.
 _NEAR = 0.15
 # The most characters between two mentions that stand beside each other.
@@ -152,6 +158,8 @@ def _read_mention(name: Name, gazetteer: Gazetteer, stated: set[str]) -> _Mentio
         return _Mention(name.text(), None, "is", (), "")
     while len(name) > 1 and name.folded[0] in _rules().leads:
         name = name.from_word(1)
+    if len(name) > _LONGEST:
+        return _Mention(name.text(), None, "is", (), place_key("".join(name.folded)))
     readings = name.readings()
     headed = next((one for one in readings if one.folded[0] in _rules().types or one.folded[0] in _rules().parts), None)
     if headed is not None:
@@ -258,9 +266,11 @@ def _fitting(
     if kind is None:
         return rows
     levels = _rules().levels[kind]
+    small = kind in {"village", "neighbourhood"}
     return tuple(
         (row, weight * (_FITS if gazetteer.levels[row].casefold().startswith(levels) else _MISFITS))
         for row, weight in rows
+        if not (small and _is_large(row, gazetteer))  # قرية الحديدة is no city
     )
 
 
@@ -286,14 +296,17 @@ def _resolve(mentions: Sequence[_Mention], beside: Sequence[bool], gazetteer: Ga
 
 
 def _countries(mentions: Sequence[_Mention], gazetteer: Gazetteer) -> dict[str, float]:
-    """The share of each country in what the report's places may be."""
-    shares: dict[str, float] = {}
+    """How much the report's places speak for each country, each by those that it may lie in (:func:`_votes`)."""
+    countries: dict[str, float] = {}
     for mention in {mention.key: mention for mention in mentions if mention.rows}.values():
-        possible = {gazetteer.countries[row] for row, _ in mention.rows}
-        for country in possible:
-            shares[country] = shares.get(country, 0.0) + 1 / len(possible) ** 2
-    total = sum(shares.values())
-    return {country: share / total for country, share in shares.items()}
+        for country, vote in _votes(mention, gazetteer).items():
+            countries[country] = countries.get(country, 0.0) + vote
+    return countries
+
+
+def _votes(mention: _Mention, gazetteer: Gazetteer) -> dict[str, float]:
+    possible = {gazetteer.countries[row] for row, _ in mention.rows}
+    return {country: 1 / len(possible) ** 2 for country in possible}
 
 
 def _choose(
@@ -303,10 +316,16 @@ def _choose(
         why = "not_in_gazetteer" if mention.key else "no_name"
         return PlaceValue(mention.name, mention.kind, why=why)
     weights: dict[int, float] = {}
+    all_votes, own = sum(countries.values()), _votes(mention, gazetteer)
+    told = all_votes - sum(own.values()) >= _TOLD
     around, others = around - {mention.key}, keys - {mention.key}
     for row, fit in mention.rows:
         above = gazetteer.around(row)
-        weight = fit * (0.2 + countries[gazetteer.countries[row]]) * _size(row, gazetteer)
+        country = gazetteer.countries[row]
+        weight = fit * (0.2 + countries.get(country, 0.0) / all_votes) * _size(row, gazetteer)
+        alone = countries.get(country, 0.0) <= own[country] + 1e-9
+        if told and alone and not _is_large(row, gazetteer):
+            weight *= _ABROAD
         if not above.isdisjoint(around):
             weight *= _BESIDE
         elif not above.isdisjoint(others):
@@ -325,6 +344,11 @@ def _choose(
         why = "ambiguous" if shown else "not_in_gazetteer"
         return PlaceValue(mention.name, mention.kind, candidates=candidates, why=why)
     return PlaceValue(mention.name, mention.kind, best.place, mention.relation, best.score, shown)
+
+
+def _is_large(row: int, gazetteer: Gazetteer) -> bool:
+    """Whether a place is named in reports on other countries too."""
+    return gazetteer.levels[row] in {"country", "governorate"} or gazetteer.populations[row] >= _CITY
 
 
 def _size(row: int, gazetteer: Gazetteer) -> float:
@@ -352,8 +376,10 @@ def _same(one: int, other: int, gazetteer: Gazetteer) -> bool:
     if gazetteer.ids[one] and gazetteer.ids[one] == gazetteer.ids[other]:
         return True
     if "governorate" in (gazetteer.levels[one], gazetteer.levels[other]) and gazetteer.countries[one]:
-        # Named after its capital, wherever that lies.
-        return gazetteer.countries[one] == gazetteer.countries[other]
+        # Named after its capital, wherever that lies; not after a village that has its name.
+        town = other if gazetteer.levels[one] == "governorate" else one
+        seat = _is_large(town, gazetteer) or gazetteer.files[one] != gazetteer.files[other]
+        return seat and gazetteer.countries[one] == gazetteer.countries[other]
     if gazetteer.files[one] != gazetteer.files[other] and gazetteer.around(one) & gazetteer.around(other):
         return True  # two files tell of one place, whatever coordinates they give
     first, second = (gazetteer.lats[one], gazetteer.lons[one]), (gazetteer.lats[other], gazetteer.lons[other])

@@ -123,9 +123,27 @@ def test_mistakes_in_a_table_are_one_line(old: str, new: str, message: str, tmp_
     assert message in str(error.value)
 
 
-def test_the_table_that_ships_uses_every_side_and_names_nobody_twice():
+def test_a_name_of_several_is_that_of_the_fuller_one_or_of_the_conflict_told_of():
+    table = load_actors()
+
+    def actors(text: str) -> list[str | None]:
+        document = marked(text)
+        return [value.actor for value in read_actors(document, document.entities, table)]
+
+    assert actors("هاجم [A الجيش الوطني الليبي] البلدة، ثم قصف [A الجيش الوطني] الميناء") == ["ly-lna", "ly-lna"]
+    assert actors("هاجم [A الجيش الوطني] مواقع [A قسد]") == ["sy-sna", "sy-sdf"]
+    assert actors("صدت [A القوات المشتركة] هجوم [A قوات الدعم السريع]") == ["sd-joint", "sd-rsf"]
+    document = marked("هاجم [A الجيش الوطني] البلدة")
+    assert read_actors(document, document.entities, table)[0].why == "ambiguous"
+
+
+def test_the_table_that_ships_uses_every_side_and_says_which_names_are_of_several():
     table = load_actors()
     assert {actor.side for actor in table.actors} == set(table.sides)
-    for name, numbers in table.by_name.items():
-        for day in (BEFORE, AFTER):
-            assert len({table.actors[n].side for n in numbers if table.actors[n].speaks_on(day)}) <= 1, name
+    several = {
+        " ".join(name)
+        for name, numbers in table.by_name.items()
+        for day in (BEFORE, AFTER)
+        if len({table.actors[n].side for n in numbers if table.actors[n].speaks_on(day)}) > 1
+    }
+    assert several == {"الجيش الوطني", "القوات المشتركه", "العدوان"}

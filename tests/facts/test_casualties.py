@@ -70,6 +70,57 @@ def test_a_bound_inside_the_span_is_read_as_one_outside(text: str, low: int, hig
     assert (value.low, value.high, value.bound, value.why) == (low, high, bound, None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "قتل [20] شخصاً. ومن بين القتلى [5] أطفال و[3] نساء.",
+        "قتل [20] شخصاً وجرح [30]. وكان من بين القتلى [5] أطفال و[3] نساء.",
+        "قتل [20] شخصاً بما في ذلك [5] أطفال و[3] نساء.",
+        "قتل [20] شخصاً، [5] منهم أطفال و[3] منهم نساء.",
+    ],
+)
+def test_parts_whose_total_stands_before(text: str):
+    document = marked(text)
+    total = (document.entities[0].start, document.entities[0].end)
+    children, women = read_casualties(document)[-2:]
+    assert children == CasualtyValue(5, 5, "exact", "killed", "children", total)
+    assert women == CasualtyValue(3, 3, "exact", "killed", "women", total)
+
+
+def test_numbers_behind_a_colon_are_parts_where_they_make_up_the_total():
+    parts = [value.part_of is not None for value in values("قتل [9] أشخاص: [4] في <حلب> و[5] في <حماة>")]
+    assert parts == [False, True, True]
+    parts = [value.part_of is not None for value in values("قتل [9] أشخاص: [40] في <حلب> و[5] في <حماة>")]
+    assert parts == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("قتل [20] شخصاً نصفهم أطفال", None),
+        ("قتل [خمسة] أشخاص أحدهم طفل", None),
+        ("قتل [شقيقه]", None),
+        ("قتل [شقيقة] له", "women"),
+        ("مقتل [رجل] عجوز", None),
+        ("مقتل [شاب] ابن عم القتيل", None),
+    ],
+)
+def test_groups_of_the_counted_alone(text: str, group: str | None):
+    assert values(text)[0].group == group
+
+
+def test_a_thousand_behind_a_span_counts():
+    assert [(value.low, value.outcome) for value in values("قتل [30] ألف مدني و[3] آلاف جندي")] == [
+        (30_000, "killed"),
+        (3_000, "killed"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["عدة", "العديد", "عدد", "بعض", "عائلة"])
+def test_words_for_some_are_no_one(text: str):
+    assert read_count(text) == Unread("plural_alone")
+
+
 def test_people_who_met_another_fate_have_no_outcome():
     assert outcomes("قتل [تسعة] جنود وأسر [4] آخرين") == "k-"
     assert outcomes("أصيب [عاملان] ونجا [ثلاثة]، وقتل [حارس]") == "i-k"
@@ -150,7 +201,15 @@ def test_a_span_that_counts_nobody_knows_how_many(text: str, why: str):
         ("ارتفع إلى [30]، على الأقل، عدد القتلى", "at_least", 30, None),
         ("مقتل أكثر من [30] شخصاً", "more_than", 30, None),
         ("وأكثر من [30] جريحاً", "more_than", 30, None),
-        ("تجاوز عدد القتلى [30]", "exact", 30, 30),
+        ("تجاوز عدد القتلى [30]", "more_than", 30, None),
+        ("تجاوزت حصيلة الضحايا [30]", "more_than", 30, None),
+        ("لا يقل عدد القتلى عن [30]", "at_least", 30, None),
+        ("يزيد عدد الجرحى على [30]", "more_than", 30, None),
+        ("ارتفع عدد القتلى إلى [30]", "exact", 30, 30),
+        ("قتل بحدود [30] عاملاً", "about", 30, 30),
+        ("قتل في حدود [30] عاملاً", "about", 30, 30),
+        ("قتل ما يصل إلى [30] عاملاً", "at_most", 0, 30),
+        ("قتل [30] أو يزيد", "at_least", 30, None),
         ("قتل ما يزيد على الـ[30] شخصاً", "more_than", 30, None),
         ("مقتل نحو [30] شخصاً", "about", 30, 30),
         ("لنحو [30] جريحاً", "about", 30, 30),
@@ -198,6 +257,13 @@ def test_a_qualifier_holds_for_its_own_number():
         ("[12] قتيلاً و[30] جريحاً و[4] مفقودين", "kim"),
         ("سقوط [قتيلين] و[ثلاثة] مصابين", "ki"),
         ("أوقعت الغارة [14] شخصاً بين قتيل وجريح", "x"),
+        ("سقط [20] عنصراً من {قوات الجبل} ما بين قتيل وجريح", "x"),
+        ("[20] ضحية بين قتيل وجريح", "x"),
+        ("مقتل وجرح [30] عاملاً", "x"),
+        ("استشهاد أو جرح [30] عاملاً", "x"),
+        ("[26] شهيداً و[51] إصابة", "ki"),
+        ("قتل [4] وسجلت [22] إصابة", "ki"),
+        ("مقتل [4] وإصابة [22]", "ki"),
         ("[عشرات] القتلى والجرحى", "x"),
         ("[3] قتلى و[جريح]", "ki"),
         ("سُجلت [9] حالات وفاة", "k"),

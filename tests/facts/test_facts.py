@@ -48,6 +48,27 @@ def test_a_report_as_facts(tables: FactTables):
     assert all(0 < one["confidence"] < 1 for one in (incident["place"], incident["date"], *incident["actors"]))
 
 
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [
+        ("قتل [C 3] عناصر من [A قوات النظام]", "counted"),
+        ("قتل [C 3] في صفوف [A قوات النظام]", "counted"),
+        ("قتل [C 3] مدنيين برصاص عناصر من [A قوات النظام]", "named"),
+        ("قتل [C 3] على يد عناصر [A تنظيم داعش]", "named"),
+        ("قتل [C 3] بقصف من [A قوات النظام]", "named"),
+    ],
+)
+def test_who_did_it_is_not_who_was_counted(text: str, role: str, tables: FactTables):
+    (incident,) = read(text, tables).incident_records()
+    assert [actor["role"] for actor in incident["actors"]] == [role]
+
+
+def test_a_sentence_ends_without_a_blank(tables: FactTables):
+    facts = read("قتل [C 3] في [L سراقب] [D أمس].وأصيب [C 5] مدنيين بانفجار لغم.", tables)
+    first, second = facts.incident_records()
+    assert (first["place"]["near"], second["place"]["near"]) == ("clause", "paragraph")
+
+
 def test_rows_are_flat_and_a_breakdown_has_the_links_of_its_total(tables: FactTables):
     facts = read("قتل [C 9] أشخاص بينهم [C طفلان] في [L بغداد]. وأصيب [C 3] في [L دمشق] [D أمس].", tables)
     rows = facts.casualty_rows()

@@ -114,6 +114,38 @@ def test_adjectives_of_countries_and_the_default_gazetteer():
     assert [value.name for value in values] == ["الحدود السورية", "الباب", "ريف حلب الشرقي"]
 
 
+SYRIAN = "قصفت [L ريف إدلب] و[L خان شيخون] و[L سراقب] ثم "
+
+
+@pytest.mark.parametrize("name", ["قرية الجزيرة", "حي القاهرة", "قرية الحديدة", "قرية العثمانية", "قرية النصر"])
+def test_a_village_is_no_city_and_none_of_another_country(name: str):
+    value = read(f"{SYRIAN}[L {name}]", load_gazetteer())[-1]
+    assert (value.place, value.why) == (None, "not_in_gazetteer")
+
+
+def test_cities_of_other_countries_are_told_of_too():
+    assert found(f"{SYRIAN}[L القاهرة]", load_gazetteer())[-1] == "360630"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("كربلاء", "IQ"), ("القدس", "IL"), ("كابول", "AF"), ("الجزائر العاصمة", "DZ"), ("الرباط", "MA")]
+)
+def test_cities_are_called_by_their_arabic_names(name: str, code: str):
+    (value,) = read(f"[L {name}]", load_gazetteer())
+    assert value.place is not None and value.place.country == code
+    assert value.place.name in {name, "كابل", "الجزائر"}
+
+
+def test_a_governorate_is_not_the_village_that_has_its_name():
+    (value, *_) = read("[L صلاح الدين] و[L تكريت] و[L سامراء]", load_gazetteer())
+    assert value.place is not None and value.place.id == "IQ.18"
+
+
+def test_a_span_of_a_thousand_words_takes_no_time():
+    (value,) = read("[L " + "بحلب " * 4000 + "]", load_gazetteer())
+    assert value.why == "not_in_gazetteer"
+
+
 def test_two_files_that_tell_of_one_place_do_not_make_it_ambiguous(tmp_path: Path):
     path = tmp_path / "mine.tsv"
     path.write_text("name\tid\tparent\tlat\tlon\tcountry\nسراقب\tmine\tإدلب\t36\t35\tSY\n", encoding="utf-8")
