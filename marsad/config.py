@@ -109,7 +109,7 @@ class OptimizerConfig(Section):
     """Gradients are clipped to this norm."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; `auto` takes bf16 where the hardware computes in it."""
-    seed: int = Field(default=13, ge=0)
+    seed: int = Field(default=13, ge=0, lt=2**32)
     """Seed of everything random."""
     log_every: int = Field(default=20, ge=1)
     """Steps between two lines of the training log."""
@@ -139,7 +139,7 @@ class TrainingConfig(OptimizerConfig):
     r_drop: float = Field(default=0.0, ge=0)
     """Weight of the divergence between two readings of each window under dropout (Liang et al. 2021); 0: each is read
     once. Above 0 a step takes twice the time."""
-    class_weights: dict[str, float] | None = None
+    class_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
     """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better strict dev F1; null: never early."""
@@ -222,6 +222,8 @@ class Config(Section):
         for name in self.training.class_weights or {}:
             if name != "O" and name not in labels.types:
                 raise ValueError(f"training.class_weights names {name!r}, which is not in labels {list(labels.types)}")
+        if not any((self.training.class_weights or {}).get(name, 1) for name in ("O", *labels.types)):
+            raise ValueError("training.class_weights are all 0, so there would be nothing to learn")
         if isinstance(self.calibration.precision, dict):
             for name in self.calibration.precision:
                 if name not in labels.types:
@@ -282,10 +284,29 @@ def apply_values(config: Config, values: Mapping[str, Any]) -> Config:
         raise MarsadError(explain_error(error)) from None
 
 
+class _TwiceError(Exception):
+    """A key that stands twice, and where."""
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML as it is meant: of a key that stands twice the parser would keep the last value and drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise _TwiceError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice; write it once")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys of a YAML file, empty where it holds none. Raises MarsadError as :func:`load_config`."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
+    except _TwiceError as error:
+        raise MarsadError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise MarsadError(f"{path}: no such config file; the shipped ones are in configs/") from None
     except IsADirectoryError:

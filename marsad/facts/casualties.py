@@ -566,7 +566,7 @@ class _Report:
         return cue is not None and cue.role == "noun" and definite and _in_list(self.texts[i - 1], "among")
 
     def _is_listed_part(self, index: int, span: _Span) -> bool:
-        """Whether numbers that make up the one before, or less, follow it behind a colon: 9 قتلى: 4 في حلب و5 في حماة."""
+        """Whether numbers that add up to the one before, or less, follow its colon: 9 قتلى: 4 في حلب و5 في حماة."""
         total, (start, end) = self.spans[index - 1], self.sentence[span.first]
         if self.texts[span.first - 1] != ":" or total.first < start or span.first - total.last > _PHRASE_REACH:
             return False

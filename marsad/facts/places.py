@@ -31,8 +31,8 @@ _COMPARED = 16
 _SHORTEST = 4
 # No place's name has more words; all ways to read one are tried.
 _LONGEST = 24
-# A place with so many people is named in reports on other countries too; a smaller one hardly, where two other places of
-# the report lie elsewhere.
+# A place with so many people is named in reports on other countries too; a smaller one hardly, where two other places
+# of the report lie elsewhere.
 _CITY = 100_000
 _TOLD, _ABROAD = 2.0, 0.05
 # Rows this near, in degrees, are taken for one place; so are those of which one lies in the other.

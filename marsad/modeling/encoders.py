@@ -72,9 +72,10 @@ def encoder_files(source: EncoderSource) -> dict[str, str] | None:
     """The SHA-256 of an encoder's config, weights and tokenizer together; None where they lie in no folder."""
     if source.hub:
         return None
-    parts = ("config.json", "tokenizer.json")
+    parts = ("config.json", "tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
+    kinds = (".safetensors", ".bin", ".model")
     folder = Path(source.location)
-    paths = [path for path in sorted(folder.iterdir()) if path.name in parts or path.suffix == ".safetensors"]
+    paths = [path for path in sorted(folder.iterdir()) if path.name in parts or path.suffix in kinds]
     return {"sha256": fingerprint_files(paths)}
 
 
@@ -129,6 +130,17 @@ def load_masked_network(source: EncoderSource, config: ModelConfig) -> tuple[Pre
     network, missing = _load_weights(AutoModelForMaskedLM, source, settings)
     _check_missing([name for name in missing if name.startswith(network.base_model_prefix)], source)
     return network, not missing
+
+
+def check_vocabulary(encoder: WordEncoder, network: PreTrainedModel, source: EncoderSource) -> None:
+    """Raises MarsadError where the tokenizer gives pieces that the network has no embedding of."""
+    rows = len(network.get_input_embeddings().weight)  # type: ignore[arg-type]
+    pieces = 1 + max(encoder.tokenizer.get_vocab().values())
+    if pieces > rows:
+        raise MarsadError(
+            f"encoder {source.location!r}: its tokenizer has {pieces} pieces, its network embeddings of {rows}; take "
+            "the tokenizer that it was trained with, or resize the embeddings"
+        )
 
 
 def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
@@ -261,13 +273,17 @@ def keep_layers(network: PreTrainedModel, count: int) -> PreTrainedModel:
     return smaller
 
 
-def _check_positions(settings: object, source: EncoderSource, config: ModelConfig) -> None:
-    positions = getattr(settings, "max_position_embeddings", None)
-    if positions is None:
-        return
-    if getattr(settings, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
+def positions_of(settings: object) -> int | None:
+    """How many sub-tokens an encoder's config lets it read at once; None where it sets no end."""
+    positions: int | None = getattr(settings, "max_position_embeddings", None)
+    if positions is not None and getattr(settings, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
         positions -= 2  # these count from the padding id on
-    if config.max_tokens > positions:
+    return positions
+
+
+def _check_positions(settings: object, source: EncoderSource, config: ModelConfig) -> None:
+    positions = positions_of(settings)
+    if positions is not None and config.max_tokens > positions:
         raise MarsadError(
             f"model.max_tokens is {config.max_tokens}, but the encoder {source.location!r} has {positions} positions; "
             f"set model.max_tokens={positions} or less"

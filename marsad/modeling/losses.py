@@ -23,10 +23,7 @@ def token_loss(config: Config) -> Callable[..., torch.Tensor]:
     weights = None
     if config.training.class_weights is not None:
         weights = torch.tensor(
-            [
-                config.training.class_weights.get(tag.removeprefix("B-").removeprefix("I-"), 1.0)
-                for tag in config.label_set.tags
-            ]
+            [config.training.class_weights.get(tag if tag == "O" else tag[2:], 1.0) for tag in config.label_set.tags]
         )
     smoothing = config.training.label_smoothing
 

@@ -43,7 +43,13 @@ from marsad.modeling.artifacts import ModelFiles, code_fingerprint, dump_config
 from marsad.modeling.card import encoder_card
 from marsad.modeling.cpu import fast_training
 from marsad.modeling.data import read_splits
-from marsad.modeling.encoders import encoder_files, find_encoder, load_masked_network, load_tokenizer
+from marsad.modeling.encoders import (
+    check_vocabulary,
+    encoder_files,
+    find_encoder,
+    load_masked_network,
+    load_tokenizer,
+)
 from marsad.modeling.encoding import WordEncoder
 from marsad.modeling.losses import IGNORED
 from marsad.modeling.packing import (
@@ -232,6 +238,7 @@ def pretrain(config: PretrainingConfig, resume: bool = False, overwrite: bool = 
     }
     set_seed(config.training.seed)
     network, has_head = load_masked_network(source, model)
+    check_vocabulary(encoder, network, source)
     new_mask = add_mask_token(network, encoder)
     masked = MaskedLanguageModel(network)
     if state.is_main_process:
@@ -303,6 +310,10 @@ def _batch_share(config: PretrainingConfig, processes: int) -> int:
 
 
 def _check_texts(counts: TextCounts, train: RunningTokens, held_out: RunningTokens) -> None:
+    if not counts.documents + counts.held_out_documents and counts.rejected:
+        raise MarsadError(
+            f"data.texts: all {counts.rejected} rows were left out, for the reasons above; is data.text_column right?"
+        )
     for name, windows, documents in (
         ("to learn from", train, counts.documents),
         ("held out", held_out, counts.held_out_documents),

@@ -49,6 +49,8 @@ def prepare_folder(output: Path, manifest: str, run: Mapping[str, Any], resume: 
 def check_free(output: Path, manifest: str, overwrite: bool, resume: bool = False) -> None:
     """Raises MarsadError when a result or a run stands where this one would, and may not be replaced."""
     work = work_folder(output)
+    if output.is_symlink():
+        raise MarsadError(f"{output}: is a link, as marsad promote makes them; choose an output=FOLDER of its own")
     if work.exists() and not (work / RUN_FILE).is_file() and _holds_more_than_a_start(work):
         raise MarsadError(f"{work}: is no run of this project and stands where the run would work; move it away")
     if not overwrite:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from transformers import TrainerCallback
 
 from marsad.config import Config, apply_values, explain_error, load_config, read_yaml
-from marsad.errors import MarsadError
+from marsad.errors import MarsadError, first_line
 from marsad.files import write_page
 from marsad.modeling.artifacts import dump_config
 from marsad.modeling.data import read_splits
@@ -159,6 +159,12 @@ def _run(study: optuna.Study, trial: Trial, config: SearchConfig, base: Config, 
         if not any(one.state == TrialState.COMPLETE for one in study.get_trials(deepcopy=False)):
             raise  # a mistake that may well be in all of them
         logger.warning("trial %d: failed: %s", trial.number + 1, error)
+    except (RuntimeError, MemoryError) as error:  # out of memory is one; KeyboardInterrupt and OSError are gone on with
+        study.tell(trial, state=TrialState.FAIL)
+        problem = f"trial {trial.number + 1}: failed: {first_line(error)}"
+        if not any(one.state == TrialState.COMPLETE for one in study.get_trials(deepcopy=False)):
+            raise MarsadError(f"{problem} ({_settings(trial.params)})") from error
+        logger.warning("%s", problem)
     except _Pruned:
         logger.info("trial %d: ended after epoch %d, below the median", trial.number + 1, watch.epoch)
         study.tell(trial, state=TrialState.PRUNED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,11 +60,13 @@ from marsad.modeling.distillation import Taught, distillation_loss, find_teacher
 from marsad.modeling.encoders import (
     EncoderSource,
     carry_head_over,
+    check_vocabulary,
     encoder_files,
     find_encoder,
     keep_layers,
     load_network,
     load_tokenizer,
+    positions_of,
 )
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
@@ -167,6 +170,7 @@ def train(
     else:
         network = load_network(source, config.model, start[1].label_set.tags, trained=True)
         carry_head_over(network, start[1].label_set.tags, config.label_set.tags)
+    check_vocabulary(encoder, network, source)
     if config.model.layers is not None:
         network = keep_layers(network, config.model.layers)
     if config.training.layer_decay is not None:
@@ -245,12 +249,23 @@ def _read_splits(config: Config) -> Splits:
         raise MarsadError(
             f"{len(shared)} reports stand in data.train and in data.dev, such as {min(shared)!r}; take them out of one"
         )
+    of_train = {_words_of(document, config): document.id for document in splits.train}
+    twins = [(one.id, of_train[words]) for one in splits.dev if (words := _words_of(one, config)) in of_train]
+    if twins and processes().is_main_process:
+        logger.warning(
+            "%d of %d reports of dev have the words of one of train (%r those of %r): dev scores will be too good",
+            *(len(twins), len(splits.dev), *twins[0]),
+        )
     for name, documents in (("train", splits.train), ("dev", splits.dev)):
         if not any(len(split_words(document.text, config.text)) for document in documents):
             raise MarsadError(f"data.{name}: no report in it holds a word; expected annotated texts")
         if not any(document.entities for document in documents):
             raise MarsadError(f"data.{name}: no report in it has an entity; there is nothing to learn or to judge")
     return splits
+
+
+def _words_of(document: Document, config: Config) -> tuple[str, ...]:
+    return tuple(split_words(document.text, config.text).texts())
 
 
 def _tell_start(old: Config, config: Config) -> None:
@@ -350,6 +365,8 @@ class LengthGroupedSampler(Sampler[int]):
 
     With ``drawn``, an epoch has the first ``constant`` windows and so many of the others: each epoch goes on where the
     one before it stopped in a shuffled order of them, so that all have their turn before one comes again.
+
+    The last batch is filled up to a multiple of ``fill_to`` with the index after the last window.
     """
 
     def __init__(
@@ -359,8 +376,10 @@ class LengthGroupedSampler(Sampler[int]):
         seed: int,
         constant: int = 0,
         drawn: int | None = None,
+        fill_to: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
+        self.fill_to = fill_to
         self.batch_size = batch_size
         self.seed = seed
         self.constant = constant
@@ -372,7 +391,7 @@ class LengthGroupedSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.constant + self.drawn
+        return -(-(self.constant + self.drawn) // self.fill_to) * self.fill_to
 
     def _windows(self) -> np.ndarray[Any, Any]:
         others = len(self.lengths) - self.constant
@@ -398,6 +417,7 @@ class LengthGroupedSampler(Sampler[int]):
         whole = sum(len(batch) == self.batch_size for batch in batches)
         for index in [*generator.permutation(whole), *range(whole, len(batches))]:
             yield from (int(window) for window in batches[index])
+        yield from [len(self.lengths)] * (len(self) - len(order))
 
 
 # --- the optimizer's work --------------------------------------------------------------------------------
@@ -432,8 +452,13 @@ class _TokenTrainer(Trainer):
             self.add_callback(self.average)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        batch = self.args.per_device_train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(self._train_lengths, batch, self._training.seed, self._constant, self._drawn)
+        share = self.args.per_device_train_batch_size * self.args.world_size
+        batch = share * self.args.gradient_accumulation_steps
+        # Processes that lack a window in the last batch would be given ones that were read already.
+        fill_to = share if self.args.world_size > 1 else 1
+        return LengthGroupedSampler(
+            self._train_lengths, batch, self._training.seed, self._constant, self._drawn, fill_to
+        )
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -551,6 +576,7 @@ def training_arguments(config: Config, work: Path) -> TrainingArguments:
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
+        logging_nan_inf_filter=False,
         seed=training.seed,
     )
     # One process, one device: the Trainer would else multiply the batch by the GPUs that it sees. torchrun uses more.
@@ -608,10 +634,16 @@ def _fit(
         dataset, drawn = taught.dataset, taught.drawn(distillation.unlabelled_share)
         tokens = taught.tokens_per_epoch(drawn)
         logger.info("taught: %s", taught.line(drawn, config.training.epochs))
+    lengths = window_lengths(dataset)
+    if processes().num_processes > 1:
+        dataset = _with_empty_window(dataset, int(lengths.argmin()))
+    # Round sizes are fast, but an encoder may not have so many positions.
+    positions = positions_of(network.config)
+    rounded = positions is None or -(-config.model.max_tokens // 8) * 8 <= positions
     arguments = training_arguments(config, work)
     # What a broken-off run logged after its checkpoint is logged again.
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
-    callbacks: list[Any] = [ProgressCallback(tokens), *told]
+    callbacks: list[Any] = [ProgressCallback(tokens), _StopAtNoNumber(), *told]
     if processes().is_main_process:
         callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
     if config.training.patience is not None:
@@ -620,13 +652,13 @@ def _fit(
         network,
         config,
         loss,
-        train_lengths=window_lengths(dataset),
+        train_lengths=lengths,
         constant=constant,
         drawn=drawn,
         args=arguments,
         train_dataset=dataset,
         eval_dataset=splits["dev"].dataset,
-        data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8),
+        data_collator=DataCollatorForTokenClassification(encoder.tokenizer, pad_to_multiple_of=8 if rounded else None),
         compute_metrics=_dev_metrics(splits["dev"], config),
         callbacks=callbacks,
     )
@@ -643,7 +675,29 @@ def _fit(
     if trainer.average is not None and trainer.state.best_model_checkpoint is not None:
         trainer.average.load(Path(trainer.state.best_model_checkpoint))
         trainer.average.adopt()
+    # In bf16 the Trainer has put its own arithmetic around the network's, and leaves it there.
+    trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
     return list(trainer.state.log_history)
+
+
+def _with_empty_window(dataset: datasets.Dataset, window: int) -> datasets.Dataset:
+    """The windows, and behind them one more, read as ``window`` is, of which nothing is learned."""
+    ids = dataset[window]["input_ids"]
+    row = {"input_ids": [ids], "labels": [[IGNORED] * len(ids)]}
+    return datasets.concatenate_datasets([dataset, datasets.Dataset.from_dict(row, features=dataset.features)])
+
+
+class _StopAtNoNumber(TrainerCallback):
+    """Ends a training that has diverged, before its weights are taken for a model's."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Raises MarsadError where a loss is no number any more."""
+        for key in ("loss", "eval_loss"):
+            if logs is not None and not math.isfinite(float(logs.get(key, 0.0))):
+                raise MarsadError(
+                    f"the loss is no number any more by step {state.global_step}; lower training.learning_rate or "
+                    "training.head_learning_rate"
+                )
 
 
 def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPrediction], dict[str, float]]:

@@ -27,6 +27,8 @@ _ARABIC_MARKS = (
     r"\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8"
     r"\u06EA-\u06ED\u08CA-\u08E1\u08E3-\u08FF"
 )
+# Hamza and madda of a decomposed letter (NFD): of أ, not above its alef as vowel signs are.
+_HAMZA_MARKS = "\u0653\u0654\u0655"
 _INVISIBLE = r"\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFE00-\uFE0F\uFEFF"
 _MARK = regex.compile(f"[{_ARABIC_MARKS}]")
 _INVISIBLE_CHAR = regex.compile(f"[{_INVISIBLE}]")
@@ -53,7 +55,7 @@ class TextConfig(BaseModel):
     tatweel: bool = True
     """Drop tatweel inside words (``قصــف`` is ``قصف``)."""
     diacritics: bool = True
-    """Drop vowel signs, shadda, tanwin and Quranic marks."""
+    """Drop vowel signs, shadda, tanwin and Quranic marks; the hamza of a letter written in two code points is none."""
     presentation_forms: bool = True
     """Read ``ﻗﺼﻒ`` (U+FB50–FDFF, U+FE70–FEFF) as the letters that they show."""
     alef_hamza: bool = False
@@ -186,6 +188,12 @@ def normalize_text(text: str, config: TextConfig) -> NormalizedText:
                 tatweel_run = at if tatweel_run is None else tatweel_run
                 run_end = i
             continue
+        if config.diacritics and char in _HAMZA_MARKS and in_word:
+            letter = unicodedata.normalize("NFC", chars[-1][-1] + char)
+            if len(letter) == 1:
+                chars[-1] = chars[-1][:-1] + (reader[letter] or letter)
+                ends[-1] = i
+                continue
         read = plain.group() if plain else reader[char]
         if read == "":
             continue

@@ -1,5 +1,7 @@
 """R-Drop by its definition."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
@@ -27,6 +29,13 @@ def test_r_drop_is_the_definition():
         count = int(wanted.sum()) if items is None else 20
         loss = paired_loss(token_loss(config_of()), 0.7)({"logits": logits}, doubled, items)
         assert float(loss) == pytest.approx(float(both + 0.7 * apart) / count, rel=1e-5)
+
+
+def test_a_class_weight_is_that_of_the_type_whatever_its_name():
+    config = Config(labels=("I-FOO", "BAR"), training=TrainingConfig(class_weights={"I-FOO": 3.0}))
+    for tag, weight in enumerate((1, 3, 3, 1, 1)):
+        loss = token_loss(config)({"logits": torch.zeros(1, 1, 5)}, torch.tensor([[tag]]))
+        assert float(loss) == pytest.approx(weight * math.log(5))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -11,12 +11,13 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 import yaml
 from conftest import ROOT
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from marsad.cli import main
-from marsad.config import apply_values, load_config
+from marsad.config import Config, apply_values, load_config
 from marsad.errors import MarsadError
 from marsad.modeling import search as search_module
 from marsad.modeling.search import SearchRange, _write, load_search, search
@@ -182,6 +183,31 @@ def test_settings_that_do_not_go_together_cost_one_trial(
     assert rows[0]["state"] == "complete" and rows[-1]["state"] == "fail"
     assert "batch_size 4 can't be shared out" in caplog.text
     assert not list((tmp_path / "out").glob("trial-*"))
+
+
+def test_a_trial_that_runs_out_of_memory_is_over(
+    write_tiny_config: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def short(config: Config, *args: Any, **kwargs: Any) -> Any:
+        if config.training.batch_size == 8:
+            raise torch.OutOfMemoryError("out of memory")
+        return train(config, *args, **kwargs)
+
+    monkeypatch.setattr("marsad.modeling.search.train", short)
+    space = {"training.epochs": {"choices": [1]}, "training.batch_size": {"choices": [4, 8]}}
+    path = write_search(tmp_path, write_tiny_config, space=space, trials=5, seed=5)
+    for _ in range(6):
+        try:
+            search(path, tmp_path / "out")
+        except MarsadError as error:
+            assert "out of memory" in str(error)
+        else:
+            break
+    states = {(row["training.batch_size"], row["state"]) for row in rows_of(tmp_path / "out")}
+    assert states == {("4", "complete"), ("8", "fail")}
 
 
 def test_a_search_in_which_nothing_can_be_trained_stops(write_tiny_config: Callable[..., Path], tmp_path: Path):

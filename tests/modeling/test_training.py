@@ -18,7 +18,7 @@ import torch
 import yaml
 from conftest import ROOT, synthetic_reports, write_jsonl
 from safetensors.torch import load, load_file, save_file
-from transformers import AlbertConfig, AlbertModel, AutoTokenizer, BertConfig, BertForTokenClassification
+from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, BertConfig, BertForTokenClassification
 
 from marsad.annotations.jsonl import read_documents, write_documents
 from marsad.config import Config, load_config
@@ -26,7 +26,10 @@ from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
 from marsad.modeling import training as training_module
 from marsad.modeling.artifacts import load_network_of, load_tagger
+from marsad.modeling.calibration import fit_calibration
+from marsad.modeling.inference import score_words
 from marsad.modeling.losses import token_loss
+from marsad.modeling.runtimes import load_torch
 from marsad.modeling.training import (
     LengthGroupedSampler,
     TrainingResult,
@@ -34,6 +37,7 @@ from marsad.modeling.training import (
     parameter_groups,
     train,
 )
+from marsad.text.words import split_words
 
 WriteConfig = Callable[..., Path]
 
@@ -455,7 +459,69 @@ def test_layer_decay_on_shared_layers_is_refused_before_anything_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["albert"]
 
 
+def test_a_tokenizer_with_more_pieces_than_the_network_is_refused(
+    tiny_config: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(encoders["wordpiece"], folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["ⵣⵣ", "ⵥⵥ"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(MarsadError, match=r"its tokenizer has \d+ pieces, its network embeddings of \d+"):
+        train(load_config(tiny_config, [f"output={tmp_path / 'model'}", f"model.encoder={folder}"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_a_link_is_no_place_for_a_model(tiny_config: Path, tiny_model: Path, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    link.symlink_to(tiny_model)
+    with pytest.raises(MarsadError, match="is a link, as marsad promote makes them"):
+        train(load_config(tiny_config, [f"output={link}"]), overwrite=True)
+    assert link.is_symlink() and (tiny_model / "marsad.json").is_file() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_reports_of_train_that_stand_in_dev_under_other_ids_are_told(
+    tiny_config: Path, corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [json.loads(line) for line in (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    copy = write_jsonl(tmp_path / "copy.jsonl", [row | {"id": f"other-{row['id']}"} for row in rows[:3]])
+    train(load_config(tiny_config, [f"output={tmp_path / 'model'}", f"data.dev={copy}", "training.epochs=1"]))
+    assert "3 of 3 reports of dev have the words of one of train" in caplog.text
+
+
 # --- the optimizer's work --------------------------------------------------------------------------------
+
+
+def test_a_training_that_diverges_leaves_no_model(tiny_config: Path, tmp_path: Path) -> None:
+    overrides = [f"output={tmp_path / 'model'}", "training.learning_rate=1e30", "training.epochs=1"]
+    with pytest.raises(MarsadError, match=r"the loss is no number any more by step \d+; lower training"):
+        train(load_config(tiny_config, overrides))
+    assert not (tmp_path / "model").exists()
+
+
+def test_windows_of_any_length_fit_the_positions(tiny_config: Path, encoders: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(encoders["wordpiece"], folder)
+    network = AutoModel.from_pretrained(folder)
+    settings = network.config
+    settings.max_position_embeddings = 44
+    weights = {name: tensor for name, tensor in network.state_dict().items() if "position" not in name}
+    smaller = type(network)(settings)
+    smaller.load_state_dict(weights, strict=False)
+    smaller.save_pretrained(folder)
+    overrides = ["model.max_tokens=44", "model.overlap=8", "training.epochs=1", f"model.encoder={folder}"]
+    train(load_config(tiny_config, [f"output={tmp_path / 'model'}", *overrides]))
+
+
+def test_what_is_calibrated_is_what_is_served(tiny_config: Path, corpus: Path, tmp_path: Path) -> None:
+    overrides = [f"output={tmp_path / 'model'}", "training.precision=bf16", "training.epochs=1"]
+    result = train(load_config(tiny_config, overrides))
+    tagger = load_tagger(result.folder)
+    documents = list(read_documents([corpus / "dev.jsonl"]))
+    words = [split_words(document.text, tagger.text) for document in documents]
+    scores = score_words(load_torch(result.folder, "cpu"), tagger.encoder, words)
+    fitted = fit_calibration(documents, words, scores, tagger.labels, load_config(tiny_config).calibration)
+    assert fitted.record() == json.loads((result.folder / "calibration.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -468,10 +534,10 @@ def whole_batches(
         kind="bpe",
         data=small_corpus,
         model={"dropout": 0.0},
-        training={"epochs": 3, "learning_rate": 2e-3, "head_learning_rate": 5e-3, "log_every": 1},
+        training={"epochs": 3, "batch_size": 12, "learning_rate": 2e-3, "head_learning_rate": 5e-3, "log_every": 1},
     )
     result = train(load_config(path))
-    assert len(losses(result.folder)) == 24  # 64 windows in batches of 8, three times
+    assert len(losses(result.folder)) == 18  # 64 windows in batches of 12, three times: the last has 4
     return path, result
 
 
@@ -505,7 +571,7 @@ def test_warm_up_and_decay(whole_batches: tuple[Path, TrainingResult], tmp_path:
     result = train(load_config(path, [f"output={tmp_path / 'model'}", "training.warmup=0.5"]))
     rates = [row["learning_rate"] for row in course(result.folder) if "learning_rate" in row]
     peak = int(np.argmax(rates))
-    assert 10 <= peak <= 13  # of 24 steps
+    assert 7 <= peak <= 10  # of 18 steps
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert max(rates) in (pytest.approx(2e-3), pytest.approx(5e-3))
@@ -650,6 +716,14 @@ def test_the_sampler_is_a_permutation_by_seed_and_epoch(count: int, batch: int) 
     if count > 100:
         assert len(set(orders)) == 3
         assert tuple(LengthGroupedSampler(lengths, batch, seed=14)) != orders[0]
+
+
+def test_the_sampler_fills_the_last_batch_up_with_the_window_behind_all() -> None:
+    for count, fill_to in ((1, 8), (7, 8), (8, 8), (44, 4), (45, 4)):
+        order = list(sampler := LengthGroupedSampler([5] * count, 8, seed=13, fill_to=fill_to))
+        assert len(order) == len(sampler) and len(order) % fill_to == 0
+        assert sorted(order[:count]) == list(range(count))
+        assert set(order[count:]) <= {count} and len(order) - count < fill_to
 
 
 def test_the_sampler_saves_padding_and_only_the_last_batch_is_short() -> None:

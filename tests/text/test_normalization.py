@@ -86,6 +86,21 @@ def test_normalising_twice_changes_nothing(text: str):
     assert normalize_text(once, DEFAULT).text == once
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.text("اويهةىأإآؤئلبسـ َّ .", max_size=20), st.booleans())
+@example("مُؤَسَّسة", False)
+def test_letters_with_hamza_are_one_however_they_are_written(text: str, alef_hamza: bool):
+    config = TextConfig(alef_hamza=alef_hamza)
+    whole = normalize_text(unicodedata.normalize("NFC", text), config)
+    decomposed = unicodedata.normalize("NFD", text)
+    parts = normalize_text(decomposed, config)
+    assert parts.text == whole.text
+    for at, char in enumerate(parts.text):
+        if char in "أإآؤئ" and not alef_hamza:
+            shown = decomposed[slice(*parts.original_span(at, at + 1))]
+            assert char in unicodedata.normalize("NFC", "".join(c for c in shown if c not in "َّـ"))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_all_switches_off_leave_the_text_alone(text: str):
