@@ -120,7 +120,7 @@ def main() -> int:
     clock.line("all but the text into words", clock.wall, clock.processor)
     with clock.step("comparison with a baseline, 10,000 swaps"):
         compare_systems(judged, judged, (counts // 2, counts), LABELS, options.resamples, 13)
-    low, high = intervals.metrics["f1"]
+    low, high = intervals.metrics["f1"] or (0.0, 0.0)
     print(f"F1 {strict.overall.f1:.4f} ({low:.4f} – {high:.4f}), {len(slices)} slices")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     return 0

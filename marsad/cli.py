@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -27,13 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code: 0 done, 2 a mistake in what was given, 3 a check failed or rows were rejected."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    # argparse takes positional arguments in one run only; overrides may stand after options too.
-    if rest and not (
-        options.run in (_train, _pretrain, _errors) and all("=" in one and not one.startswith("-") for one in rest)
-    ):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
+    # argparse takes positional arguments in one run only; files and overrides may stand after options too.
+    plain = not any(one.startswith("-") for one in rest)
+    if rest and plain and hasattr(options, "inputs"):
+        options.inputs += [type(options.inputs[0])(one) for one in rest]
+    elif rest and plain and options.run in (_train, _pretrain, _errors) and all("=" in one for one in rest):
         options.overrides += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     _set_up_output()
     # How long GNU OpenMP's threads spin while they wait for one another: fifteen times less than by default costs
     # little on a quiet machine and saves most of the loss on a shared one. Read when torch is loaded, after this.
@@ -59,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("marsad: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise
+        where = error.filename or "standard output"
+        print(f"marsad: error: {where}: can't be written ({error.strerror})", file=sys.stderr)
+        return 2
 
 
 def entry_point() -> None:
@@ -290,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
     )
     queue.add_argument("--model", type=Path, required=True, help="a model folder; it also pre-annotates")
-    queue.add_argument("--size", type=int, default=200, metavar="N", help="reports to choose (200)")
+    queue.add_argument("--size", type=int, metavar="N", help="reports to choose (200, where --words does not say)")
     queue.add_argument("--words", type=int, metavar="N", help="the most words that they may have together")
     queue.add_argument(
         "--exclude",
@@ -421,8 +430,17 @@ def _set_up_output() -> None:
 
 
 def _check_folder(output: Path | None) -> None:
-    if output is not None and output.exists() and not output.is_dir():
+    """Raises MarsadError where reports can't be written in the end; asked before hours of work."""
+    if output is None:
+        return
+    if output.exists() and not output.is_dir():
         raise MarsadError(f"{output}: is a file, expected a folder for the reports")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise MarsadError(f"{output}: can't be written ({error.strerror or error})") from None
 
 
 def _quiet_transformers() -> None:
@@ -483,6 +501,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     _check_folder(options.output)
     if options.gold_spans:
         return _evaluate_gold_spans(options)
+    if options.predictions and options.inputs[0].is_dir():
+        raise MarsadError(f"{options.inputs[0]}: with --predictions no model is run; leave the folder away")
     model, files = (None, options.inputs) if options.predictions else (options.inputs[0], options.inputs[1:])
     if not files:
         raise MarsadError(f"{model}: expected a model folder and then files of annotated reports to judge it on")
@@ -720,7 +740,7 @@ def _agreement(options: argparse.Namespace) -> int:
 
     if (options.decisions is None) != (options.write is None):
         raise MarsadError("--decisions and --write go together: the decisions to apply, and the file to write")
-    first, second = (read_documents(document_files([path])) for path in (options.first, options.second))
+    first, second = (read_documents(document_files([path]), annotated=True) for path in (options.first, options.second))
     agreement = compare_annotations(first, second)
     print(agreement.table())
     if options.output is not None:
@@ -766,9 +786,8 @@ def _queue(options: argparse.Namespace) -> int:
     from marsad.annotations.selection import build_queue, write_queue
     from marsad.files import write_report
 
-    queue, version = build_queue(
-        options.model, options.inputs, options.size, options.exclude, options.words, options.diversity
-    )
+    size = 200 if options.size is None and options.words is None else options.size
+    queue, version = build_queue(options.model, options.inputs, size, options.exclude, options.words, options.diversity)
     print(queue.table())
     write_queue(queue, options.output, options.format, version)
     if options.report is not None:

@@ -200,7 +200,7 @@ class Config(Section):
     output: Path | None = None
     """Folder of the trained model; `models/NAME` where null."""
 
-    labels: tuple[str, ...] = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
+    labels: Names = ("ACTOR", "LOCATION", "DATE", "CASUALTY")
     """The entity types, in the order of every table."""
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()

@@ -223,23 +223,37 @@ def _disagreements(document: Document, words: Words, first: Alignment, second: A
     """Stretches of entities that meet and are not shared, in order; each entity as widened to whole words."""
     left = [span for span in first.spans if span not in second.spans]
     right = [span for span in second.spans if span not in first.spans]
+    entities = (
+        dict(zip(first.spans, first.entities, strict=True)),
+        dict(zip(second.spans, second.entities, strict=True)),
+    )
     group: tuple[list[WordSpan], list[WordSpan]] = ([], [])
     end = 0
     spans = sorted([*((span, 0) for span in left), *((span, 1) for span in right)], key=lambda one: one[0].first)
     for span, side in spans:
         if span.first >= end and any(group):
-            yield _disagreement(document, words, group)
+            yield _disagreement(document, words, group, entities)
             group = ([], [])
         group[side].append(span)
         end = max(end, span.last)
     if any(group):
-        yield _disagreement(document, words, group)
+        yield _disagreement(document, words, group, entities)
 
 
 def _disagreement(
-    document: Document, words: Words, group: tuple[Sequence[WordSpan], Sequence[WordSpan]]
+    document: Document,
+    words: Words,
+    group: tuple[Sequence[WordSpan], Sequence[WordSpan]],
+    entities: tuple[Mapping[WordSpan, Entity], Mapping[WordSpan, Entity]],
 ) -> Disagreement:
-    first, second = (tuple(word_spans_to_entities(side, [None] * len(side), words)) for side in group)
+    first, second = (
+        tuple(
+            # Widened to whole words, and with all else that was said of it.
+            replace(entity, score=of_side[span].score, extra=of_side[span].extra)
+            for span, entity in zip(side, word_spans_to_entities(side, [None] * len(side), words), strict=True)
+        )
+        for side, of_side in zip(group, entities, strict=True)
+    )
     return _around(document, _kind(first, second), first, second)
 
 

@@ -89,6 +89,8 @@ def _published(record: Mapping[str, Any], place: str, problems: list[Problem]) -
 
 def _entities(records: Any, text: str, place: str, problems: list[Problem]) -> tuple[Entity, ...]:
     if records is None:
+        message = "no 'entities'; an annotated report has a list of them, empty if need be"
+        problems.append(Problem("report that was never annotated", place, message))
         return ()
     if not isinstance(records, list):
         message = f"entities is a {type(records).__name__}, expected a list"

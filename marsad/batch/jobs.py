@@ -18,7 +18,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -37,6 +37,7 @@ from marsad.batch.readers import (
     Reject,
     Row,
     Source,
+    check_tables,
     column_types,
     filesystem,
     is_remote,
@@ -47,12 +48,15 @@ from marsad.batch.readers import (
 from marsad.batch.recognizer import Recognizer
 from marsad.batch.writers import Layout, encode_rows, join_shards, unwritable
 from marsad.errors import MarsadError
+from marsad.facts.facts import VALUE_LABELS
 from marsad.files import open_whole, to_json
 
 logger = logging.getLogger(__name__)
 
 STANDARD_OUTPUT = "-"
 _SHARD_FORMAT = 1
+# So many rows are looked at for a column that is to be carried along.
+_CARRY_ROWS = 1000
 _SECONDS_BETWEEN_METRICS = 10.0
 _BLOCK = 1 << 20
 _LOCK = "lock"
@@ -170,9 +174,25 @@ class ShardReader:
 
 
 def _fit(items: Iterable[Row | Reject], layout: Layout) -> Iterator[Row | Reject]:
+    missing = set(layout.carry or ())
+    rows = 0
     for item in items:
+        if missing and isinstance(item, Row):
+            missing.difference_update(item.columns)
+            rows += 1
+            if rows == _CARRY_ROWS:
+                _tell_missing(missing, rows)
+                missing = set()
         reason = unwritable(item, layout) if isinstance(item, Row) else None
         yield item if reason is None else Reject(item.file, item.line, reason, item.id)
+    if rows:
+        _tell_missing(missing, rows)
+
+
+def _tell_missing(missing: Collection[str], rows: int) -> None:
+    if missing:
+        names = ", ".join(map(repr, sorted(missing)))
+        logger.warning("--carry: none of the first %d rows has %s; is it spelt as in the input?", rows, names)
 
 
 def _count_rejects(items: Iterable[Row | Reject], job: Job) -> Iterator[Row | Reject]:
@@ -378,9 +398,13 @@ def run_job(job: Job) -> Summary:
     if job.layout.format != "jsonl":
         job = replace(job, layout=replace(job.layout, types=column_types(sources, job.reading)))
     job.layout.check()
+    check_tables(sources, job.reading)
+    if job.metrics is not None and not _may_hold(job.metrics.parent, job.output):
+        raise MarsadError(f"--metrics: {job.metrics.parent}: no such folder; the node exporter reads one that is there")
     if job.layout.facts is not None:  # a mistake in a table is found before the work
         job.layout.facts.load()
     recognizer = job.load()
+    _check_labels(recognizer, job.layout)
     run = _Run(replace(job, runtime=recognizer.runtime), sources, recognizer)
     folder = Path(job.work if job.work is not None else f"{job.output}.partial")
     try:
@@ -397,6 +421,20 @@ def run_job(job: Job) -> Summary:
         where = error.filename2 or error.filename or job.work or job.output
         kept = "a stream begins anew" if is_stream(job.output) else "once it can, the same command goes on"
         raise MarsadError(f"{where}: can't be written ({reason}); {kept}") from None
+
+
+def _may_hold(folder: Path, output: str) -> bool:
+    return folder.is_dir() or (not is_remote(output) and folder == Path(output).parent)
+
+
+def _check_labels(recognizer: Recognizer, layout: Layout) -> None:
+    """Raises MarsadError where facts are wanted of a model that finds nothing that they are read of."""
+    known = ["CASUALTY"] if layout.casualties else list(VALUE_LABELS)
+    if layout.facts is not None and not set(known) & set(recognizer.labels):
+        what = "--explode casualties" if layout.casualties else "--facts"
+        raise MarsadError(
+            f"{what} reads values of {', '.join(known)}, and the model finds only {', '.join(recognizer.labels)}"
+        )
 
 
 def is_stream(output: str) -> bool:

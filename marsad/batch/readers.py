@@ -18,7 +18,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -319,7 +319,7 @@ class _Metered(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        if not self.closed and self._file is not sys.stdin.buffer:
+        if not self.closed and (sys.stdin is None or self._file is not sys.stdin.buffer):
             self._file.close()
         super().close()
 
@@ -333,6 +333,8 @@ def _open(path: str, meter: Meter) -> Iterator[BinaryIO]:
     """A file to read from, unpacked. Raises MarsadError when it can't be opened or read, _Broken when not unpacked."""
     try:
         if path == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise MarsadError("standard input is closed; give a file, or open it")
             given: BinaryIO = sys.stdin.buffer
         elif is_remote(path):
             system, inner = filesystem(path)
@@ -414,6 +416,17 @@ class _NoReport(Exception):
 # --- rows --------------------------------------------------------------------------------------------------
 
 
+def check_tables(sources: Sequence[Source], reading: Reading) -> None:
+    """Look at the header of each local table, so that one which lacks a column is named before hours of work.
+
+    Raises MarsadError as :func:`read_rows`.
+    """
+    for source in sources:
+        if source.format in ("csv", "tsv", "parquet") and source.size is not None and not is_remote(source.path):
+            with suppress(_Broken):  # a reject, when its turn comes
+                next(iter(_read_source(source, reading, Meter())), None)
+
+
 def read_rows(sources: Sequence[Source], reading: Reading, meter: Meter | None = None) -> Iterator[Row | Reject]:
     """Every row of every file, in order: a report, or what is wrong with it. An id that came before is a reject.
 
@@ -474,7 +487,8 @@ def _parse(line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _NoReport(f"not JSON ({error}); expected one object a line") from None
     if not isinstance(record, dict):
-        raise _NoReport(f"a JSON {type(record).__name__}, expected an object with id and text")
+        one_a_line = "; write one object a line (jq -c '.[]' does)" if isinstance(record, list) else ""
+        raise _NoReport(f"a JSON {type(record).__name__}, expected an object with id and text{one_a_line}")
     return record
 
 
@@ -614,7 +628,9 @@ def _check_columns(source: Source, names: Sequence[str], reading: Reading) -> No
         for column in columns:
             if column not in names:
                 has = ", ".join(names)
-                raise MarsadError(f"{source.path}: has no column {column!r}, only {has:.200}{hint}")
+                other = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
+                parted = "" if other is None else f" (is it parted by {other!r}? then say --delimiter {other!r})"
+                raise MarsadError(f"{source.path}: has no column {column!r}, only {has:.200}{parted}{hint}")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise MarsadError(f"{source.path}: has the column {twice[0]!r} twice; rename one")

@@ -129,10 +129,18 @@ class Layout:
 
 
 def output_format(path: str) -> tuple[OutputFormat, str]:
-    """Format and packing by a file's ending; JSON Lines where it is another or none."""
+    """Format and packing by a file's ending; JSON Lines where it has none, or one of digits alone.
+
+    Raises MarsadError for another ending.
+    """
     pure = PurePosixPath(path)
     packed = pure.suffix.lower() if pure.suffix.lower() in {".gz", ".zst", ".xz"} else ""
     suffix = pure.with_suffix("").suffix.lower() if packed else pure.suffix.lower()
+    if suffix not in FORMATS and suffix and not suffix[1:].isdigit() and not path.startswith("/dev/"):
+        raise MarsadError(
+            f"{path}: has an unknown ending; expected {', '.join(FORMATS)}, packed (.gz, .zst, .xz) or not, or none "
+            "for JSON Lines"
+        )
     return FORMATS.get(suffix, "jsonl"), packed
 
 

@@ -14,30 +14,31 @@ import numpy as np
 
 from marsad.documents import Document, Entity
 from marsad.evaluation.judging import JudgedDocument
-from marsad.evaluation.resampling import Interval, percentile_interval, resample_counts
-from marsad.evaluation.scoring import FloatArray, IntArray, metric_values
+from marsad.evaluation.resampling import LEAST_REPORTS, Interval, as_list, percentile_interval, resample_counts
+from marsad.evaluation.scoring import FloatArray, IntArray, metric_support, metric_values
 from marsad.labels import LabelSet
 
 PERMUTATIONS = 10_000
 # Numbers held at once: 32 MB of swaps.
 _SWAPS = 4_000_000
 # Differences that a sum in another order may make.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
     """One metric of both systems on the same reports; ``difference`` is system minus baseline.
 
-    ``interval`` is that of the difference. ``probability_better`` is the share of the resamples in which the system is
-    ahead (draws count half), ``p_value`` the two-sided one of the randomisation test.
+    ``interval`` is that of the difference, None where fewer than two reports have anything that the metric is a share
+    of. ``probability_better`` is the share of the resamples in which the system is ahead (draws count half); those that
+    hold nothing of a type are left out of its. ``p_value`` is the two-sided one of the randomisation test.
     """
 
     name: str
     baseline: float
     system: float
     difference: float
-    interval: Interval
+    interval: Interval | None
     probability_better: float
     p_value: float
 
@@ -48,7 +49,7 @@ class MetricComparison:
             "baseline": self.baseline,
             "system": self.system,
             "difference": self.difference,
-            "interval": list(self.interval),
+            "interval": as_list(self.interval),
             "probability_better": self.probability_better,
             "p_value": self.p_value,
         }
@@ -89,7 +90,8 @@ class Flip:
 class Comparison:
     """A system beside its baseline: every metric, and the entities that flipped.
 
-    ``drops`` are the resampled differences baseline minus system by metric, each [resamples], for the gate.
+    ``drops`` are the resampled differences baseline minus system by metric, each [resamples that say something on it],
+    for the gate; ``reports`` is how many reports do.
     """
 
     resamples: int
@@ -99,6 +101,7 @@ class Comparison:
     fixed: tuple[Flip, ...]
     broken: tuple[Flip, ...]
     drops: Mapping[str, FloatArray]
+    reports: Mapping[str, int]
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -128,15 +131,22 @@ def compare_systems(
     if [judged.document.id for judged in baseline] != [judged.document.id for judged in system]:
         raise ValueError("the two systems were judged on different reports")
     observed = [metric_values(one.sum(axis=0), labels) for one in counts]
-    drawn = [metric_values(resample_counts(one, resamples, seed), labels) for one in counts]
+    samples = [resample_counts(one, resamples, seed) for one in counts]
+    drawn = [metric_values(one, labels) for one in samples]
+    support = [metric_support(one, labels) for one in samples]
+    of_reports = [metric_support(one, labels) for one in counts]
     p_values = randomization_test(counts[0], counts[1], labels, permutations, seed)
     names = ["f1", "precision", "recall", "macro_f1", *(f"f1 {label}" for label in labels.types)]
     metrics = []
+    drops: dict[str, FloatArray] = {}
+    reports: dict[str, int] = {}
     for name in names:
         old, new = float(observed[0][name]), float(observed[1][name])
-        differences = drawn[1][name] - drawn[0][name]
-        better = float(np.mean(differences > 0) + np.mean(differences == 0) / 2)
-        interval = percentile_interval(differences)
+        differences = (drawn[1][name] - drawn[0][name])[support[0][name] | support[1][name]]
+        drops[name] = -differences
+        reports[name] = int((of_reports[0][name] | of_reports[1][name]).sum())
+        better = float(np.mean(differences > 0) + np.mean(differences == 0) / 2) if len(differences) else 0.5
+        interval = percentile_interval(differences) if reports[name] >= LEAST_REPORTS else None
         metrics.append(MetricComparison(name, old, new, new - old, interval, better, p_values[name]))
     flips = [flip for old, new in zip(baseline, system, strict=True) for flip in _fixed(old, new)]
     losses = [flip for old, new in zip(baseline, system, strict=True) for flip in _broken(old, new)]
@@ -147,7 +157,8 @@ def compare_systems(
         metrics=tuple(metrics),
         fixed=tuple(flips),
         broken=tuple(losses),
-        drops={name: drawn[0][name] - drawn[1][name] for name in names},
+        drops=drops,
+        reports=reports,
     )
 
 
@@ -171,7 +182,7 @@ def randomization_test(
         swapped = random.integers(0, 2, size=(size, len(change)), dtype=np.int8).astype(np.float64)
         moved = (swapped @ change.astype(np.float64)).reshape(size, *first.shape)
         for name, values in _differences(first + moved, second - moved, labels).items():
-            larger[name] += int(np.sum(np.abs(values) >= abs(observed[name]) - _ROUNDING))
+            larger[name] += int(np.sum(np.abs(values) >= abs(observed[name]) - ROUNDING))
     return {name: (count + 1) / (permutations + 1) for name, count in larger.items()}
 
 

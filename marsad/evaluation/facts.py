@@ -172,6 +172,7 @@ def score_facts(
     """
     tables = FactTables.load() if tables is None else tables
     counts: dict[tuple[str, str], list[int]] = {}
+    unscored: dict[tuple[str, str], int] = {}  # entities that gold has without that part of a value, found
     wrong: list[WrongValue] = []
     for document, entities in zip(documents, predicted, strict=True):
         facts = read_facts(document, entities, tables)
@@ -181,11 +182,10 @@ def score_facts(
         }
         for entity in document.entities:
             gold = _gold_value(document, entity)
-            if gold is None:
-                continue
             value = values.get((entity.start, entity.end, entity.label))
-            for place, (part, keys) in enumerate(_PARTS[entity.label].items()):
-                if not set(keys) <= set(gold):
+            for place, (part, keys) in enumerate(_PARTS.get(entity.label, {}).items()):
+                if gold is None or not set(keys) <= set(gold):
+                    unscored[entity.label, part] = unscored.get((entity.label, part), 0) + (value is not None)
                     continue
                 count = counts.setdefault((entity.label, part), [0, 0, 0])
                 count[0] += 1
@@ -205,7 +205,8 @@ def score_facts(
         for part in parts:
             if (label, part) in counts:
                 supported, found, right = counts[label, part]
-                by_type.setdefault(label, {})[part] = ValueCounts(supported, found, right, total)
+                judged = total - unscored.get((label, part), 0)
+                by_type.setdefault(label, {})[part] = ValueCounts(supported, found, right, judged)
     return FactScores(by_type, tuple(wrong), gold_spans)
 
 

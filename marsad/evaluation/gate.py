@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marsad.config import explain_error, read_yaml
 from marsad.errors import MarsadError
-from marsad.evaluation.comparison import Comparison
+from marsad.evaluation.comparison import ROUNDING, Comparison
+from marsad.evaluation.resampling import LEAST_REPORTS
 from marsad.evaluation.scoring import StrictScores
 from marsad.labels import LabelSet
 
@@ -161,13 +162,17 @@ def apply_gate(gate: Gate, strict: StrictScores, comparison: Comparison | None) 
 
 
 def _check_drop(rule: str, metric: str, allowed: float, confidence: float, comparison: Comparison) -> GateCheck:
+    measured = next(-one.difference for one in comparison.metrics if one.name == metric)
     drops = comparison.drops[metric]
+    if not len(drops):  # neither system nor gold has any
+        drops = np.zeros(1)
     # The least bound that at least this share of the resamples keeps.
     bound = float(np.quantile(drops, confidence, method="inverted_cdf"))
-    measured = next(-one.difference for one in comparison.metrics if one.name == metric)
-    share = float(np.mean(drops <= allowed))
+    share = float(np.mean(drops <= allowed + ROUNDING))
     change = f"drops by {measured:.4f}" if measured >= 0 else f"rises by {-measured:.4f}"
     message = (
         f"{rule}: F1 {change}; {share:.1%} of the resamples drop by at most {allowed:g}, required {confidence:.1%}"
     )
-    return GateCheck(rule, allowed, bound, bound <= allowed, message)
+    if comparison.reports[metric] < LEAST_REPORTS:
+        message += f" (of {comparison.reports[metric]} report that has any: resampling says nothing of so few)"
+    return GateCheck(rule, allowed, bound, bound <= allowed + ROUNDING, message)

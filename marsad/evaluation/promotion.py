@@ -59,12 +59,18 @@ def promote(
     report of the test split is among those that the model was trained on.
     """
     model, current = Path(model), Path(current)
-    manifest, _ = read_checked(model)
+    manifest, config = read_checked(model)
     _check_link(current)
+    if current.is_symlink() and not current.exists():
+        raise MarsadError(
+            f"{current}: leads to {current.readlink()}, which is not there; put it back, or remove the link to begin "
+            "anew"
+        )
     old = _fingerprint(current) if current.exists() else None
     if old == manifest.fingerprint:
         raise MarsadError(f"{model}: is the current model already ({current} has its fingerprint)")
     rules = load_gate(gate, baseline=True)
+    rules.check_labels(config.label_set)
     if old is None:
         rules = replace(rules, config=rules.config.model_copy(update={"maximum_drop": None}))
     evaluation = evaluate(model, test, baseline=None if old is None else current)
@@ -121,7 +127,11 @@ def read_history(current: str | Path = "models/current") -> list[dict[str, Any]]
     if not path.is_file():
         return []
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise MarsadError(f"{path}: not UTF-8 (byte {error.start}); mend the file") from None
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             if entry["action"] not in {"promote", "rollback"} or not entry["model"]["fingerprint"]:

@@ -114,7 +114,7 @@ def _comparison_block(record: _Record) -> str:
             _ratio(metric["baseline"]),
             _ratio(metric["system"]),
             _signed(metric["difference"]),
-            f"[{_signed(metric['interval'][0], 3)}, {_signed(metric['interval'][1], 3)}]",
+            _signed_interval(metric["interval"]),
             f"{metric['probability_better']:.1%}",
             _p_value(metric["p_value"]),
         ]
@@ -326,6 +326,10 @@ def _ratio(value: float | None, decimals: int = 4) -> str:
     return "–" if value is None else f"{value:.{decimals}f}".replace("-", "−")
 
 
+def _signed_interval(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else f"[{_signed(interval[0], 3)}, {_signed(interval[1], 3)}]"
+
+
 def _interval(interval: Sequence[float] | None) -> str:
     return "–" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
@@ -364,7 +368,7 @@ def render_html(record: _Record) -> str:
     comparison, calibration = record["comparison"], record["calibration"]
     overall = record["strict"]["overall"]["f1"]
     slice_values = [one["scores"]["f1"] for one in record["slices"]]
-    slice_values += _bounds(one["f1_interval"] for one in record["slices"] if one["reports"] >= _FEW_REPORTS)
+    slice_values += _bounds(_slice_interval(one) for one in record["slices"] if one["reports"] >= _FEW_REPORTS)
     return render_page(
         "report.html.j2",
         record=record,
@@ -381,7 +385,8 @@ def render_html(record: _Record) -> str:
         difference_scale=build_scale(
             [
                 0.0,
-                *(bound for metric in comparison["metrics"] for bound in (*metric["interval"], metric["difference"])),
+                *_bounds(metric["interval"] for metric in comparison["metrics"]),
+                *(metric["difference"] for metric in comparison["metrics"]),
             ],
             8,
             272,
@@ -405,6 +410,7 @@ def render_html(record: _Record) -> str:
 _FORMATS: dict[str, Callable[..., Any]] = {
     "ratio": _ratio,
     "interval": _interval,
+    "signed_interval": _signed_interval,
     "slice_interval": _slice_interval,
     "signed": _signed,
     "p_value": _p_value,

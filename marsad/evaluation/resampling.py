@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marsad.evaluation.scoring import FloatArray, IntArray, metric_values
+from marsad.evaluation.scoring import FloatArray, IntArray, metric_support, metric_values
 from marsad.labels import LabelSet
 
 LEVEL = 0.95
@@ -21,6 +21,8 @@ LEVEL = 0.95
 _WEIGHTS = 4_000_000
 
 Interval = tuple[float, float]
+# Of fewer reports than this, resampling says nothing.
+LEAST_REPORTS = 2
 
 
 def resample_counts(counts: IntArray, resamples: int, seed: int) -> FloatArray:
@@ -49,11 +51,14 @@ def percentile_interval(values: NDArray[Any], level: float = LEVEL) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Percentile intervals of the strict metrics; ``metrics`` has the names of ``scoring.metric_values``."""
+    """Percentile intervals of the strict metrics; ``metrics`` has the names of ``scoring.metric_values``.
+
+    None where fewer than two reports have anything that the metric is a share of.
+    """
 
     resamples: int
     seed: int
-    metrics: Mapping[str, Interval]
+    metrics: Mapping[str, Interval | None]
 
     def record(self, labels: LabelSet) -> dict[str, Any]:
         """For JSON: as the strict scores are."""
@@ -64,16 +69,32 @@ class Intervals:
             "seed": self.seed,
             "unit": "report",
             "strict": {
-                "overall": {name: list(self.metrics[name]) for name in names},
-                "macro": {name: list(self.metrics[f"macro_{name}"]) for name in names},
+                "overall": {name: as_list(self.metrics[name]) for name in names},
+                "macro": {name: as_list(self.metrics[f"macro_{name}"]) for name in names},
                 "by_type": {
-                    label: {name: list(self.metrics[f"{name} {label}"]) for name in names} for label in labels.types
+                    label: {name: as_list(self.metrics[f"{name} {label}"]) for name in names} for label in labels.types
                 },
             },
         }
 
 
+def as_list(interval: Interval | None) -> list[float] | None:
+    """For JSON."""
+    return None if interval is None else list(interval)
+
+
 def estimate_intervals(counts: IntArray, labels: LabelSet, resamples: int, seed: int) -> Intervals:
-    """Intervals of every strict metric from the counts of each report, [reports, types, 3]."""
-    values = metric_values(resample_counts(counts, resamples, seed), labels)
-    return Intervals(resamples, seed, {name: percentile_interval(drawn) for name, drawn in values.items()})
+    """Intervals of every strict metric from the counts of each report, [reports, types, 3].
+
+    Resamples that by chance hold nothing of a rare type say nothing on it, and are left out of its interval.
+    """
+    drawn = resample_counts(counts, resamples, seed)
+    values, seen, reports = metric_values(drawn, labels), metric_support(drawn, labels), metric_support(counts, labels)
+    return Intervals(
+        resamples,
+        seed,
+        {
+            name: percentile_interval(values[name][seen[name]]) if reports[name].sum() >= LEAST_REPORTS else None
+            for name in values
+        },
+    )

@@ -231,6 +231,16 @@ def metric_values(counts: NDArray[Any], labels: LabelSet) -> dict[str, FloatArra
     return values
 
 
+def metric_support(counts: NDArray[Any], labels: LabelSet) -> dict[str, NDArray[np.bool_]]:
+    """Whether each metric of :func:`metric_values` is a share of anything in counts [..., types, 3], each [...]."""
+    predicted, gold = counts[..., PREDICTED] > 0, counts[..., GOLD] > 0
+    found: dict[str, NDArray[np.bool_]] = {}
+    for name, seen in (("precision", predicted), ("recall", gold), ("f1", predicted | gold)):
+        found |= {name: np.asarray(seen.any(axis=-1)), f"macro_{name}": np.asarray((predicted | gold).any(axis=-1))}
+        found |= {f"{name} {label}": seen[..., index] for index, label in enumerate(labels.types)}
+    return found
+
+
 def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 

@@ -18,7 +18,7 @@ import regex
 
 from marsad.documents import Document
 from marsad.evaluation.judging import JudgedDocument
-from marsad.evaluation.resampling import Interval, percentile_interval, resample_counts
+from marsad.evaluation.resampling import LEAST_REPORTS, Interval, as_list, percentile_interval, resample_counts
 from marsad.evaluation.scoring import PREDICTED, Counts, IntArray, ratios
 from marsad.labels import LabelSet
 from marsad.text.normalization import TATWEEL, TextConfig
@@ -47,7 +47,7 @@ class SliceScores:
     what: str
     reports: int
     by_type: Mapping[str, Counts]
-    f1_interval: Interval
+    f1_interval: Interval | None
 
     @property
     def overall(self) -> Counts:
@@ -62,7 +62,7 @@ class SliceScores:
             "what": self.what,
             "reports": self.reports,
             "scores": self.overall.record(),
-            "f1_interval": list(self.f1_interval),
+            "f1_interval": as_list(self.f1_interval),
             "by_type": {label: counts.record() for label, counts in self.by_type.items()},
         }
 
@@ -207,13 +207,16 @@ def _score(
     if not found:
         return ()
     overall = np.stack([counts.sum(axis=1) for _, counts in found.values()], axis=1)
-    drawn = ratios(resample_counts(overall, resamples, seed))["f1"]
+    drawn = resample_counts(overall, resamples, seed)
+    f1 = ratios(drawn)["f1"]
+    seen = np.asarray((drawn[..., PREDICTED:] > 0).any(axis=-1))
     scores = []
     for index, ((group, name), (what, counts)) in enumerate(found.items()):
         reports = int(counts[:, :, PREDICTED:].any(axis=(1, 2)).sum())
         rows = counts.sum(axis=0).tolist()
         by_type = {label: Counts(*row) for label, row in zip(labels.types, rows, strict=True)}
-        scores.append(SliceScores(group, name, what, reports, by_type, percentile_interval(drawn[:, index])))
+        interval = percentile_interval(f1[:, index][seen[:, index]]) if reports >= LEAST_REPORTS else None
+        scores.append(SliceScores(group, name, what, reports, by_type, interval))
     return tuple(scores)
 
 

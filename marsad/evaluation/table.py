@@ -95,10 +95,10 @@ def _comparison_lines(comparison: Comparison, system: System, baseline: System) 
     yield f"against {baseline.path}{by}"
     yield f"{'':{width}}  baseline  system  difference      95% interval  P(better)       p"
     for one in comparison.metrics:
-        low, high = one.interval
+        low, high = ("–", "") if one.interval is None else (f"{bound:+.4f}" for bound in one.interval)
         yield (
             f"{f'strict {one.name}':{width}}  {one.baseline:8.4f}  {one.system:6.4f}  {one.difference:+10.4f}  "
-            f"{low:+.4f} {high:+.4f}   {one.probability_better:9.3f}  {one.p_value:6.4f}"
+            f"{low:>7} {high:7}   {one.probability_better:9.3f}  {one.p_value:6.4f}"
         )
     yield (
         f"{len(comparison.fixed)} entities fixed, {len(comparison.broken)} broken "
@@ -106,8 +106,8 @@ def _comparison_lines(comparison: Comparison, system: System, baseline: System) 
     )
 
 
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.4f} – {interval[1]:.4f}"
+def _interval(interval: tuple[float, float] | None) -> str:
+    return f"{'–':>8}{'':7}" if interval is None else f"{interval[0]:.4f} – {interval[1]:.4f}"
 
 
 def _alignment_lines(side: str, become: str, alignments: Sequence[Alignment]) -> Iterator[str]:

@@ -226,7 +226,7 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.format not in _READABLE:
         readable = " and ".join(str(number) for number in _READABLE)
         raise MarsadError(f"{folder}: has the format {manifest.format!r}, this version of marsad reads {readable}")
-    for path in _fingerprinted(files, manifest.format):
+    for path in (*_fingerprinted(files, manifest.format), folder / "config.json", folder / "tokenizer_config.json"):
         if not path.is_file():
             raise MarsadError(f"{folder}: is incomplete (no {path.name}); copy it again or train it again")
     return manifest

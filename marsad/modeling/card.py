@@ -86,7 +86,8 @@ for entity in recognizer.predict([report])[0].entities:
 ```
 
 Load it through `Recognizer`: it normalises, cuts and decodes the text as in training (`config.yaml`). Entities are
-exact slices of the text given; `score` is the probability of the entity under the model.
+exact slices of the text given; `score` is the probability of the entity under the model. The `pipeline` of transformers
+loads the folder too, but cuts off what goes beyond the encoder's positions and knows nothing of the calibration.
 
 ## Scores on the dev split (strict: span and type both right)
 

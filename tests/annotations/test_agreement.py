@@ -193,3 +193,21 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["agreement", str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), "--output", str(out)]) == 0
     assert "DATE     1.0000" in capsys.readouterr().out
     assert (out / "agreement.json").is_file() and (out / "agreement.html").is_file()
+
+
+def test_the_one_chosen_keeps_what_else_was_said_of_it():
+    start = TEXT.index("أمس")
+    first = Document("a", TEXT, (Entity(start, start + 3, "DATE", 0.5, {"value": {"start": None}}),))
+    second = annotated(("أمس", "ACTOR"))
+    agreement = compare_annotations([first], [second])
+    (one,) = agreement.disagreements
+    assert one.first == first.entities
+
+
+def test_what_was_never_annotated_is_no_annotation(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_documents([annotated(("أمس", "DATE"))], tmp_path / "a.jsonl")
+    write_records([{"id": "a", "text": TEXT}], tmp_path / "b.jsonl")
+    assert main(["agreement", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]) == 2
+    assert "no 'entities'" in capsys.readouterr().err
+    assert main(["audit", str(tmp_path / "b.jsonl"), "--strict"]) == 3
+    assert "never annotated" in capsys.readouterr().out

@@ -562,3 +562,29 @@ def test_metrics_say_from_the_start_that_nothing_is_whole(
     with pytest.raises(Broken):
         run_job(at(job, tmp_path, metrics=metrics))
     assert 'out.jsonl"} 0\n' in metrics.read_text().split("marsad_predict_whole", 3)[-1]
+
+
+@pytest.mark.parametrize("name", ["out.paquet", "out.xlsx", "out.jsonl.gzip"])
+def test_an_unknown_ending_is_refused(name: str) -> None:
+    with pytest.raises(MarsadError, match="has an unknown ending; expected"):
+        output_format(name)
+    assert output_format("out/2024.01.15") == ("jsonl", "") == output_format("out/all")
+
+
+def test_a_carried_key_that_no_row_has_is_told(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    carry = {"sorce": "sorce", "id": "key"}
+    layout = Layout(carry=carry)
+    run_job(replace(job, output=str(tmp_path / "o.jsonl"), reading=Reading(carry=tuple(carry)), layout=layout))
+    assert "has 'sorce'; is it spelt as in the input?" in caplog.text and "'id'" not in caplog.text
+
+
+def test_metrics_go_to_a_folder_that_is_there(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(MarsadError, match=r"--metrics: .*no such folder"):
+        run_job(replace(job, output=str(tmp_path / "o.jsonl"), metrics=tmp_path / "none" / "m.prom"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_closed_standard_input_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
+    command = f"exec <&-; {sys.executable} -m marsad predict {tiny_model} - --output {tmp_path / 'o.jsonl'}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "standard input is closed" in done.stderr and "Traceback" not in done.stderr

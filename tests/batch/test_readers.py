@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from marsad.batch.readers import Reading, Reject, Row, SeenIds, column_types, list_sources, read_rows
+from marsad.batch.readers import Reading, Reject, Row, SeenIds, check_tables, column_types, list_sources, read_rows
 from marsad.errors import MarsadError
 
 REPORTS = [
@@ -326,3 +326,18 @@ def test_the_inputs_own_ids_are_carried_beside_made_ones(kind: str, tmp_path: Pa
     (tmp_path / f"in.{kind}").write_bytes(content)
     items = rows(tmp_path / f"in.{kind}", reading=Reading(line_ids=True, carry=None))
     assert [item.columns["id"] for item in items if isinstance(item, Row)] == [name for name, _ in REPORTS]
+
+
+def test_headers_are_looked_at_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(as_csv())
+    (tmp_path / "b.csv").write_bytes(as_csv(";"))
+    (tmp_path / "c.jsonl").write_text("no JSON at all")
+    sources = list_sources([str(tmp_path)], Reading())
+    with pytest.raises(MarsadError, match=r"b\.csv: has no column 'text'.* then say --delimiter ';'"):
+        check_tables(sources, Reading())
+    check_tables([source for source in sources if "b.csv" not in source.path], Reading())
+
+
+def test_a_json_list_is_told_how_to_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('[{"id": "a", "text": "ب"}]')
+    assert "write one object a line" in rejects(rows(tmp_path / "a.jsonl"))[0]

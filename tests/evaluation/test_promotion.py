@@ -192,3 +192,17 @@ def test_an_export_that_fails_stops_no_promotion(house: Path, corpus: Path, monk
     current = house / "models" / "current"
     assert read_history(current)[-1]["onnx"] == {"reason": promotion.onnx}
     assert Recognizer.from_pretrained(current, "cpu").runtime == "torch"
+
+
+def test_a_link_that_leads_nowhere_is_no_first_promotion(house: Path) -> None:
+    current = house / "models" / "current"
+    current.symlink_to("promoted/gone")
+    with pytest.raises(MarsadError, match="leads to promoted/gone, which is not there"):
+        run(house, house / "models" / "good")
+    assert current.is_symlink()
+
+
+def test_a_gate_for_other_labels_is_named(house: Path) -> None:
+    (house / "gate.yaml").write_text("minimum: {f1: 0.3, by_type: {PLACE: 0.5}}\n")
+    with pytest.raises(MarsadError, match="'PLACE' is none of the types judged"):
+        run(house, house / "models" / "good")

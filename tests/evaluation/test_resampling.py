@@ -8,6 +8,7 @@ from made import LABELS
 
 from marsad.evaluation.resampling import estimate_intervals, percentile_interval, resample_counts
 from marsad.evaluation.scoring import IntArray, metric_values, strict_scores
+from marsad.labels import LabelSet
 
 
 def made_counts(reports: int, seed: int = 3) -> IntArray:
@@ -89,8 +90,20 @@ def test_metrics_of_many_counts_are_those_of_each(reports: int, seed: int):
         assert values["recall TIME"][index] == pytest.approx(scores.by_type["TIME"].recall)
 
 
-def test_one_report_has_no_spread():
-    counts = made_counts(1)
-    low, high = estimate_intervals(counts, LABELS, 50, seed=1).metrics["f1"]
-    assert low == high == pytest.approx(strict_scores(counts, LABELS).overall.f1)
+def test_one_report_has_no_interval():
+    assert set(estimate_intervals(made_counts(1), LABELS, 50, seed=1).metrics.values()) == {None}
     assert percentile_interval(np.array([0.5])) == (0.5, 0.5)
+
+
+def test_resamples_without_a_rare_type_say_nothing_on_it():
+    # Ten reports, the type in two of them, always right: a fifth of the resamples hold none of it.
+    counts = np.zeros((10, 2, 3), dtype=np.int64)
+    counts[:, 0] = 5
+    counts[:2, 1] = 1
+    labels = LabelSet(LABELS.types[:2])
+    intervals = estimate_intervals(counts, labels, 1000, seed=13).metrics
+    assert intervals[f"f1 {labels.types[1]}"] == (1, 1)
+    counts[1, 1] = 0
+    intervals = estimate_intervals(counts, labels, 1000, seed=13).metrics
+    assert intervals[f"f1 {labels.types[1]}"] is None  # of one report nothing can be said
+    assert intervals["f1"] == (1, 1)

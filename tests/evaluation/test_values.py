@@ -31,8 +31,11 @@ def test_values_are_scored_given_the_span_and_end_to_end():
     predicted = [entity("3", False), entity("7 آذار 2016", False), entity("2", False)]
     scores = score_facts([GOLD], [predicted])
     counts = scores.by_type["CASUALTY"]["low, high and outcome"]
-    assert (counts.gold, counts.found, counts.right, counts.predicted) == (2, 1, 1, 2)
-    assert (counts.accuracy, counts.recall, counts.precision, counts.f1) == (1.0, 0.5, 0.5, 0.5)
+    # Of the third, which is right, gold has no value: it counts for nothing.
+    assert (counts.gold, counts.found, counts.right, counts.predicted) == (2, 1, 1, 1)
+    assert (counts.accuracy, counts.recall, counts.precision) == (1.0, 0.5, 1.0)
+    spurious = Entity(0, 3, "CASUALTY")
+    assert score_facts([GOLD], [[spurious, *predicted]]).by_type["CASUALTY"]["low"].precision == 0.5
     assert scores.by_type["DATE"]["start and end"].f1 == 1.0
     assert scores.wrong == ()
 

@@ -125,7 +125,7 @@ def _counted(report: RawReport, offsets: Offsets) -> RawReport | LeftOut:
 
 def _likeliest(text: str, placed: Mapping[str, tuple[Placed, ...] | None]) -> str | None:
     """The reading that puts most spans on whole words; None where two put equally many there."""
-    words = [word for word in split_words(text, TextConfig()) if word.text[0].isalnum()]
+    words = split_words(text, TextConfig()).words  # marks too: spans may end in a bracket, [… (قسد)]
     starts, ends = {word.start for word in words}, {word.end for word in words}
     score: dict[tuple[Placed, ...], tuple[int, str]] = {}
     for name, places in placed.items():

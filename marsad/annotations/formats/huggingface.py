@@ -29,7 +29,9 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
 
     Raises MarsadError for what is neither, and for columns that hold no annotated text.
     """
-    for split, dataset in _open(path):
+    opened = list(_open(path))
+    numbered = _numbered_anew(opened)
+    for split, dataset in opened:
         columns = set(dataset.column_names)
         tags = next((name for name in _TAGS if name in columns), None)
         spans = next((name for name in _SPANS if name in columns), None)
@@ -40,17 +42,21 @@ def read(path: Path, encoding: str = "utf-8") -> Iterator[RawReport | LeftOut]:
                 "or tokens with ner_tags or tags"
             )
         names = _tag_names(dataset.features[tags]) if by_tags and tags else None
+        labels = _span_labels(dataset.features[spans]) if spans else None
         scheme = _scheme(dataset, tags, names) if by_tags and tags else "IOB2"
         for index, row in enumerate(dataset):
             where = f"{path}{f'/{split}' if split else ''}[{index}]"
             name = row.get("id")
-            name = f"{path.stem}:{split + ':' if split else ''}{index}" if name is None else str(name)
+            if name is None:
+                name = f"{path.stem}:{split + ':' if split else ''}{index}"
+            else:
+                name = f"{split}:{name}" if split in numbered else str(name)
             try:
                 if by_tags and tags and not (spans and "text" in columns):
                     yield _from_tags(row, where, name, tags, names, scheme)
                 else:
-                    yield _from_spans(row, where, name, spans)
-            except (ValueError, TypeError, KeyError) as error:
+                    yield _from_spans(row, where, name, spans, labels)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 yield LeftOut(where, _plain(row), name, "no annotated row", str(error))
 
 
@@ -78,17 +84,48 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
     yield from splits
 
 
-def _tag_names(feature: Any) -> list[str] | None:
-    """The names of tags that stand as numbers, where the feature knows them."""
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else None)
+def _numbered_anew(opened: list[tuple[str, Any]]) -> frozenset[str]:
+    """The splits, where ids begin anew in each of them, as those of CoNLL-2003 do."""
+    seen: set[str] = set()
+    for _, dataset in opened:
+        ids = {str(one) for one in dataset["id"]} if "id" in dataset.column_names else set()
+        if not seen.isdisjoint(ids):
+            return frozenset(split for split, _ in opened)
+        seen |= ids
+    return frozenset()
+
+
+def _span_labels(feature: Any) -> list[str] | None:
+    """The names of labels that stand as numbers in spans, where the feature knows them."""
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else feature)
+    label = inner.get("label") if isinstance(inner, dict) else None
+    return _tag_names(label) or _class_names(label)
+
+
+def _class_names(feature: Any) -> list[str] | None:
     import datasets
 
-    return list(inner.names) if isinstance(inner, datasets.ClassLabel) else None
+    return list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+
+
+def _tag_names(feature: Any) -> list[str] | None:
+    """The names of tags that stand as numbers, where the feature knows them."""
+    return _class_names(getattr(feature, "feature", feature[0] if isinstance(feature, list) else None))
+
+
+def _tag(tag: Any, names: list[str] | None) -> Any:
+    """A tag as it is written; -1 is what ``ClassLabel`` has for none known, and counts from no end of the names."""
+    if names is None or not isinstance(tag, int):
+        return tag
+    if not 0 <= tag < len(names):
+        raise ValueError(f"the tag {tag} is none of the {len(names)} that the column knows; is the row annotated?")
+    return names[tag]
 
 
 def _scheme(dataset: Any, column: str, names: list[str] | None) -> str:
     values = {tag for row in dataset.select_columns([column]) for tag in row[column] or ()}
-    prefixes = {str(names[tag] if names and isinstance(tag, int) else tag)[0:1] for tag in values}
+    known = {names[tag] if names and isinstance(tag, int) and 0 <= tag < len(names) else tag for tag in values}
+    prefixes = {str(tag)[0:1] for tag in known}
     return "BIOES" if prefixes & set("ESLU") else "IOB2" if "B" in prefixes else "IOB1"
 
 
@@ -96,7 +133,7 @@ def _from_tags(
     row: dict[str, Any], where: str, name: str, column: str, names: list[str] | None, scheme: str
 ) -> RawReport:
     tokens = row["tokens"]
-    tags = [names[tag] if names and isinstance(tag, int) else tag for tag in row[column]]
+    tags = [_tag(tag, names) for tag in row[column]]
     if len(tokens) != len(tags):
         raise ValueError(f"{len(tokens)} tokens with {len(tags)} tags")
     for tag in tags:
@@ -116,40 +153,49 @@ def _from_tags(
         spans=[RawSpan(places[one.first][0], places[one.last - 1][1], one.label) for one in decode_tags(iob2)],
         published=row.get("published"),
         source=row.get("source"),
+        metadata=_others(row, {"tokens", column}),
         changed=[f"tag {index}: {what}; read as conlleval does" for index, what in wrong],
     )
 
 
-def _from_spans(row: dict[str, Any], where: str, name: str, column: str | None) -> RawReport:
-    spans = row[column] if column else None
-    metadata = {
-        key: value
-        for key, value in row.items()
-        if key not in ("id", "text", "published", "source", "metadata", *_SPANS) and value is not None
-    }
+def _others(row: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
+    """What else a row says of its report, and its metadata."""
+    own = {"id", "text", "published", "source", "metadata", *taken}
     carried = row.get("metadata")
     if isinstance(carried, str):
         carried = json.loads(carried)
+    others = {key: value for key, value in row.items() if key not in own and value is not None}
+    return others | dict(carried or {})
+
+
+def _from_spans(row: dict[str, Any], where: str, name: str, column: str | None, labels: list[str] | None) -> RawReport:
+    spans = row[column] if column else None
+    if isinstance(spans, str):
+        spans = json.loads(spans)
+    if isinstance(spans, dict):  # a list for each key, as Sequence({…}) has it
+        spans = [dict(zip(spans, values, strict=True)) for values in zip(*spans.values(), strict=True)]
     return RawReport(
         where=where,
         record=_plain(row),
         id=name,
         text=row["text"],
-        spans=[_span(span) for span in spans or ()],
+        spans=[_span(span, labels) for span in spans or ()],
         published=row.get("published"),
         source=row.get("source"),
-        metadata=metadata | dict(carried or {}),
+        metadata=_others(row, set(_SPANS)),
         annotated=spans is not None,
     )
 
 
-def _span(span: Mapping[str, Any]) -> RawSpan:
+def _span(span: Mapping[str, Any], labels: list[str] | None) -> RawSpan:
+    if not isinstance(span, dict):
+        raise TypeError(f"a span is {span!r}, expected an object with start, end and label")
     extra = span.get("extra")
     others = {key: value for key, value in span.items() if key not in _SPAN_KEYS}
     return RawSpan(
         start=span.get("start"),
         end=span.get("end"),
-        label=span.get("label"),
+        label=_tag(span.get("label"), labels),
         text=span.get("text"),
         score=span.get("score"),
         extra=others | (json.loads(extra) if isinstance(extra, str) else {}),

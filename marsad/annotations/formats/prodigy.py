@@ -16,6 +16,9 @@ from marsad.documents import Document
 from marsad.text.normalization import TextConfig
 from marsad.text.words import split_words, words_in_span
 
+_KEYS = frozenset(
+    {"text", "tokens", "spans", "meta", "answer", "id", "relations", "options", "accept", "html", "label"}
+)
 _SPAN_KEYS = frozenset({"start", "end", "label", "text", "score", "token_start", "token_end", "source", "input_hash"})
 
 
@@ -45,6 +48,9 @@ def _report(record: dict[str, Any], where: str) -> RawReport | LeftOut:
     if answer != "accept":
         reason = f"answer is {answer!r}, expected accept, reject or ignore"
         return LeftOut(where, record, name, "unknown answer", reason, spans=len(spans))
+    if record.get("_is_binary"):
+        reason = "ner.teach asked of one span alone, so that all others would count as none"
+        return LeftOut(where, record, name, "binary answer", reason, rejected=False, spans=len(spans))
     text, tokens = record.get("text"), record.get("tokens")
     return RawReport(
         where=where,
@@ -64,7 +70,7 @@ def _report(record: dict[str, Any], where: str) -> RawReport | LeftOut:
         ],
         published=meta.pop("published", None),
         source=meta.pop("source", None),
-        metadata=meta,
+        metadata={key: value for key, value in record.items() if key not in _KEYS and key[:1] != "_"} | meta,
         annotated="answer" in record or "spans" in record,
         ignored={"relations": len(record["relations"])} if record.get("relations") else {},
     )

@@ -95,7 +95,9 @@ def readable(path: Path) -> Iterator[None]:
 def check_encoding(encoding: str) -> str:
     """The name of an encoding. Raises MarsadError for one that Python does not know."""
     try:
-        return codecs.lookup(encoding).name
+        name = codecs.lookup(encoding).name
+        "".encode(name)  # of bytes, as hex, is none of text
+        return name
     except LookupError:
         raise MarsadError(f"--encoding {encoding}: no such encoding; for instance utf-8, utf-16, cp1256") from None
 
@@ -106,6 +108,8 @@ def refuse_utf16(path: Path, encoding: str) -> None:
         begins = file.read(2)
     if encoding == "utf-8" and begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise MarsadError(f"{path}: is UTF-16; save it as UTF-8, or read it with --encoding utf-16")
+    if begins == b"PK":
+        raise MarsadError(f"{path}: is a zip archive; unpack it, and name the file in it")
 
 
 def decode(raw: bytes, encoding: str, keep_mark: bool = False) -> str:

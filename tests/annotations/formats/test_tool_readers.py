@@ -11,7 +11,7 @@ import pytest
 
 from marsad.annotations.formats import brat, doccano, huggingface, inception, prodigy
 from marsad.annotations.formats.checking import Checked, check_report
-from marsad.annotations.formats.importing import import_files
+from marsad.annotations.formats.importing import export_files, import_files
 from marsad.annotations.formats.raw import LeftOut, RawReport
 from marsad.annotations.jsonl import read_documents
 from marsad.documents import Document, Entity
@@ -293,3 +293,119 @@ def test_rejects_are_no_reports_of_the_folder(tmp_path: Path):
     for name in ("a.jsonl", "rejects.jsonl"):
         (tmp_path / name).write_text("{}")
     assert document_files([tmp_path]) == [tmp_path / "a.jsonl"]
+
+
+# --- what must not come in as something else --------------------------------------------------------------
+
+
+def dataset_of(rows: list[dict[str, Any]], features: dict[str, Any], path: Path) -> Path:
+    datasets.Dataset.from_list(rows, features=datasets.Features(features)).to_parquet(str(path))
+    return path
+
+
+STRING = datasets.Value("string")
+TAGS = datasets.List(datasets.ClassLabel(names=["O", "B-LOCATION", "I-LOCATION"]))
+
+
+@pytest.mark.parametrize("tag", [-1, -100])
+def test_a_tag_that_says_unlabelled_is_no_entity(tag: int, tmp_path: Path):
+    rows = [
+        {"id": "a", "tokens": ["قصف", "حلب"], "ner_tags": [0, 1], "url": "x"},
+        {"id": "b", "tokens": ["قصف", "حلب"], "ner_tags": [tag, tag], "url": None},
+    ]
+    plain = datasets.List(datasets.Value("int64"))
+    table = datasets.Dataset.from_list(
+        rows,
+        features=datasets.Features({"id": STRING, "tokens": datasets.List(STRING), "ner_tags": plain, "url": STRING}),
+    )
+    if tag == -1:  # a larger one does not fit the feature
+        table = table.cast_column("ner_tags", TAGS)
+        table.to_parquet(str(tmp_path / "d.parquet"))
+        result = import_files("datasets", [tmp_path / "d.parquet"], tmp_path / "new.jsonl")
+        assert (result.imported, result.rejected.total()) == (1, 1)
+        (document,) = read_documents(tmp_path / "new.jsonl")
+        assert surfaces(document) == [("حلب", "LOCATION")] and document.metadata == {"url": "x"}
+    else:
+        with pytest.raises(ValueError, match="the tag -100 is none of the 3"):
+            huggingface._tag(tag, ["O", "B-LOCATION", "I-LOCATION"])
+
+
+def test_spans_in_the_shapes_of_hubs(tmp_path: Path):
+    label = datasets.ClassLabel(names=["ACTOR", "LOCATION"])
+    spans = [{"start": 4, "end": 7, "label": 1}]
+    one = {"start": datasets.Value("int64"), "end": datasets.Value("int64"), "label": label}
+    shapes = [
+        (spans, [one]),
+        (
+            {"start": [4], "end": [7], "label": ["LOCATION"]},
+            {
+                "start": datasets.List(datasets.Value("int64")),
+                "end": datasets.List(datasets.Value("int64")),
+                "label": datasets.List(STRING),
+            },
+        ),
+        (json.dumps([{"start": 4, "end": 7, "label": "LOCATION"}]), STRING),
+    ]
+    for number, (entities, kind) in enumerate(shapes):
+        path = dataset_of(
+            [{"id": "a", "text": "قصف حلب", "entities": entities}],
+            {"id": STRING, "text": STRING, "entities": kind},
+            tmp_path / f"{number}.parquet",
+        )
+        import_files("datasets", [path], tmp_path / "new.jsonl")
+        assert surfaces(read_documents(tmp_path / "new.jsonl")[0]) == [("حلب", "LOCATION")]
+    path = dataset_of(
+        [{"text": "قصف", "entities": ["حلب"]}], {"text": STRING, "entities": [STRING]}, tmp_path / "s.parquet"
+    )
+    with pytest.raises(MarsadError, match="expected an object with start, end and label"):
+        import_files("datasets", [path], tmp_path / "none.jsonl")
+
+
+def test_splits_whose_ids_begin_anew_are_all_read(tmp_path: Path):
+    rows = [{"id": str(number), "text": "قصف حلب", "entities": "[]"} for number in range(3)]
+    split = datasets.Dataset.from_list(rows)
+    datasets.DatasetDict({"train": split, "test": split}).save_to_disk(str(tmp_path / "d"))
+    assert import_files("datasets", [tmp_path / "d"], tmp_path / "new.jsonl").imported == 6
+    assert {one.id for one in read_documents(tmp_path / "new.jsonl")} >= {"train:0", "test:0"}
+
+
+def test_a_binary_answer_is_no_report(tmp_path: Path):
+    span = {"start": 4, "end": 7, "label": "LOCATION"}
+    rows = [
+        {"text": "قصف حلب", "spans": [span], "answer": "accept", "url": "x", "_input_hash": 1},
+        {"text": "قصف دير حلب", "spans": [], "answer": "accept", "_is_binary": True},
+    ]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = import_files("prodigy", [tmp_path / "p.jsonl"], tmp_path / "new.jsonl")
+    assert (result.imported, dict(result.left_out)) == (1, {"binary answer": 1})
+    assert read_documents(tmp_path / "new.jsonl")[0].metadata == {"url": "x"}
+
+
+def test_an_alias_in_brackets_comes_back_from_doccano(tmp_path: Path):
+    text = "🔴 قوات سوريا الديمقراطية (قسد) تنسحب"
+    document = Document("r1", text, (Entity(2, text.index(" تنسحب"), "ACTOR"),))
+    doccano.write([document], tmp_path / "d.jsonl")
+    import_files("doccano", [tmp_path / "d.jsonl"], tmp_path / "new.jsonl")
+    assert read_documents(tmp_path / "new.jsonl")[0].entities == document.entities
+
+
+def test_an_input_is_never_written_over_and_nothing_unannotated_goes_out(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"id": "a", "text": "قصف حلب"}) + "\n", encoding="utf-8")
+    before = path.read_bytes()
+    for work in (import_files, export_files):
+        inputs: Any = ("prodigy", [path], path)
+        with pytest.raises(MarsadError, match="is an input too"):
+            work(*inputs)
+    with pytest.raises(MarsadError, match="no 'entities'"):
+        export_files("prodigy", [path], tmp_path / "b.jsonl")
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_encodings_and_archives_that_hold_no_text_are_named(tmp_path: Path):
+    with pytest.raises(MarsadError, match="--encoding hex: no such encoding"):
+        import_files("doccano", [tmp_path / "a.jsonl"], tmp_path / "new.jsonl", encoding="hex")
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("all.jsonl", "{}")
+    with pytest.raises(MarsadError, match="is a zip archive; unpack it"):
+        import_files("doccano", [tmp_path / "e.zip"], tmp_path / "new.jsonl")
