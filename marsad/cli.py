@@ -435,9 +435,9 @@ def _check_folder(output: Path | None) -> None:
         return
     if output.exists() and not output.is_dir():
         raise MarsadError(f"{output}: is a file, expected a folder for the reports")
+    place = next(folder for folder in (output, *output.resolve().parents) if folder.exists())
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise MarsadError(f"{output}: can't be written ({error.strerror or error})") from None
