@@ -96,6 +96,7 @@ def test_a_job_writes_reports_and_rejects_and_nothing_else(job: Job, unbroken: d
 
 def test_summary(job: Job, tmp_path: Path, unbroken: dict[str, bytes]):
     metrics = tmp_path / "node" / "marsad.prom"
+    metrics.parent.mkdir()
     summary = run_job(at(job, tmp_path, 'a"b.jsonl', metrics=metrics))
     assert (summary.status, summary.reports, summary.rejects, summary.shards, summary.resumed) == (
         "whole",
