@@ -95,7 +95,7 @@ def test_values_are_coerced(tmp_path: Path):
         ("labels: []", "the label set is empty"),
         ("labels: [A, B, A]", "an entity type stands twice"),
         ("labels: [A B]", "'A B'"),
-        ("labels: ACTOR", "labels: "),
+        ("labels: {ACTOR: 1}", "labels: "),
         ("training: {class_weights: {PLACE: 2}}", "training.class_weights names 'PLACE', which is not in labels"),
         ("calibration: {thresholds: f2}", "calibration.thresholds: Input should be 'none', 'f1' or 'precision'"),
         ("calibration: {threshold: f1}", "did you mean 'calibration.thresholds'?"),

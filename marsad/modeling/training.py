@@ -20,6 +20,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+import xxhash
 from accelerate import PartialState
 from torch import nn
 from torch.utils.data import Sampler
@@ -264,8 +265,10 @@ def _read_splits(config: Config) -> Splits:
     return splits
 
 
-def _words_of(document: Document, config: Config) -> tuple[str, ...]:
-    return tuple(split_words(document.text, config.text).texts())
+def _words_of(document: Document, config: Config) -> str:
+    """A digest of a report's words, as they are read."""
+    words = " ".join(split_words(document.text, config.text).texts())
+    return xxhash.xxh3_128_hexdigest(words.encode("utf-8", "surrogatepass"))
 
 
 def _tell_start(old: Config, config: Config) -> None:

@@ -313,3 +313,23 @@ def test_predictions_are_judged_without_torch(gold: Path, tmp_path: Path) -> Non
         [sys.executable, "-c", program, gold, found], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_files_may_stand_behind_options(gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text(gold.read_text(encoding="utf-8").replace('"id": "r', '"id": "s'), encoding="utf-8")
+    found = [predictions(path, tmp_path / f"{path.stem}-p.jsonl") for path in (gold, other)]
+    both = tmp_path / "both.jsonl"
+    both.write_text("".join(path.read_text(encoding="utf-8") for path in found), encoding="utf-8")
+    code, out, err = run(capsys, gold, "--predictions", both, "--resamples", "10", other)
+    assert (code, err) == (0, "") and "60 reports" in out
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, out, err = run(capsys, "--predictions", gold, gold, "--output", tmp_path / "file" / "out")
+    assert (code, out) == (2, "") and "can't be written" in err
+    code, out, err = run(capsys, tmp_path, "--predictions", gold, gold)
+    assert (code, out) == (2, "") and "with --predictions no model is run" in err
