@@ -344,6 +344,9 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     reading.add_argument("--per-line", action="store_true", help="a plain text holds a report a line, not one report")
     reading.add_argument("--delimiter", metavar="CHARACTER", help="between the fields of CSV files")
     reading.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of all inputs but Parquet, such as cp1256 (utf-8)"
+    )
+    reading.add_argument(
         "--max-bytes", type=_positive, default=16 << 20, metavar="N", help="reject larger reports (16777216)"
     )
     reading.add_argument("--max-rejects", type=int, metavar="N", help="stop when more rows are no reports")
@@ -617,6 +620,7 @@ def _predict(options: argparse.Namespace) -> int:
             line_ids=options.line_ids,
             per_line=options.per_line,
             delimiter=options.delimiter,
+            encoding=options.encoding,
             max_bytes=options.max_bytes,
             carry=None if carry is None else tuple(carry),
             published=facts is not None,

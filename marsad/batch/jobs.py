@@ -8,6 +8,7 @@ model and the settings alone, so it makes no difference when, where and in which
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import io
@@ -390,6 +391,7 @@ def run_job(job: Job) -> Summary:
     delimiter = job.reading.delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise MarsadError(f"--delimiter {delimiter!r}: expected one character, no quotation mark or line break")
+    job = replace(job, reading=replace(job.reading, encoding=_encoding(job.reading.encoding)))
     sources = tuple(list_sources(job.inputs, job.reading))
     try:
         _check_output(job, sources)
@@ -421,6 +423,20 @@ def run_job(job: Job) -> Summary:
         where = error.filename2 or error.filename or job.work or job.output
         kept = "a stream begins anew" if is_stream(job.output) else "once it can, the same command goes on"
         raise MarsadError(f"{where}: can't be written ({reason}); {kept}") from None
+
+
+def _encoding(name: str) -> str:
+    """Python's name of an encoding that lines can be read in."""
+    try:
+        known = codecs.lookup(name).name
+        by_lines = "\n".encode(known) == b"\n"
+    except LookupError:  # of text; hex is none
+        raise MarsadError(f"--encoding {name}: no such encoding; for instance cp1256, iso8859-6") from None
+    if not by_lines:
+        raise MarsadError(
+            f"--encoding {name}: can't be read line by line; convert the files (iconv -f {name} -t utf-8)"
+        )
+    return known
 
 
 def _may_hold(folder: Path, output: str) -> bool:

@@ -61,6 +61,7 @@ class Reading:
     fields of a CSV file; by the ending where None. ``max_bytes``: the largest row (line, file of plain text, text of
     a Parquet row) that is taken. ``carry``: names of further columns to read; None for all. ``published``: read the
     key or column ``published``, the day of the report (YYYY-MM-DD); ``published_day`` is that of reports without.
+    ``encoding``: that of all but Parquet, by Python's name; one in which a line end is a single byte.
     """
 
     input_format: InputFormat | None = None
@@ -73,6 +74,7 @@ class Reading:
     carry: tuple[str, ...] | None = ()
     published: bool = False
     published_day: str | None = None
+    encoding: str = "utf-8"
 
     def carries(self, name: str) -> bool:
         """Whether a column is read to be carried along."""
@@ -396,13 +398,15 @@ def _too_long(limit: int) -> str:
     return f"is larger than {limit} bytes; raise --max-bytes to take it"
 
 
-def _decode(line: bytes, number: int | None) -> str:
-    """Raises _NoReport when the bytes are not UTF-8."""
+def _decode(line: bytes, number: int | None, encoding: str) -> str:
+    """Raises _NoReport when the bytes are none of the encoding."""
     try:
-        return line.decode("utf-8-sig" if number in (1, None) else "utf-8")
+        return line.decode("utf-8-sig" if encoding == "utf-8" and number in (1, None) else encoding)
     except UnicodeDecodeError as error:
         of_line = "" if number is None else " of the line"
-        raise _NoReport(f"invalid UTF-8 at byte {error.start}{of_line}; save the file as UTF-8") from None
+        name = "UTF-8" if encoding == "utf-8" else encoding
+        others = " (marsad predict reads others by --encoding)"
+        raise _NoReport(f"invalid {name} at byte {error.start}{of_line}; save the file as UTF-8{others}") from None
 
 
 class _NoReport(Exception):
@@ -474,7 +478,7 @@ def _read_jsonl(source: Source, reading: Reading, meter: Meter) -> Iterator[Row 
             try:
                 if line is None:
                     raise _NoReport(_too_long(reading.max_bytes))
-                text = _decode(line, number).strip()
+                text = _decode(line, number, reading.encoding).strip()
                 if text:
                     yield _row(source, number, _parse(text), reading)
             except _NoReport as error:
@@ -536,7 +540,7 @@ def _read_text(source: Source, reading: Reading, meter: Meter) -> Iterator[Row |
         try:
             if len(content) > reading.max_bytes:
                 raise _NoReport(_too_long(reading.max_bytes), source.name)
-            text = _decode(content, None)
+            text = _decode(content, None, reading.encoding)
         except _NoReport as error:
             yield Reject(source.path, None, str(error), source.name)
             return
@@ -551,7 +555,7 @@ def _read_text_lines(source: Source, reading: Reading, meter: Meter) -> Iterator
             try:
                 if line is None:
                     raise _NoReport(_too_long(reading.max_bytes))
-                text = _decode(line, number).rstrip("\r\n")
+                text = _decode(line, number, reading.encoding).rstrip("\r\n")
             except _NoReport as error:
                 yield Reject(source.path, number, str(error), name)
                 continue
@@ -562,9 +566,9 @@ def _read_text_lines(source: Source, reading: Reading, meter: Meter) -> Iterator
 class _TableLines:
     """The lines of a CSV file for ``csv.reader``. An iterator that goes on after it has raised, unlike a generator."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._lines = _lines(file, limit)
-        self._limit = limit
+    def __init__(self, file: BinaryIO, reading: Reading) -> None:
+        self._lines = _lines(file, reading.max_bytes)
+        self._reading = reading
         self.number = 0
 
     def __iter__(self) -> _TableLines:
@@ -573,14 +577,14 @@ class _TableLines:
     def __next__(self) -> str:
         self.number, line = next(self._lines)
         if line is None:
-            raise _NoReport(_too_long(self._limit))
-        return _decode(line, self.number)
+            raise _NoReport(_too_long(self._reading.max_bytes))
+        return _decode(line, self.number, self._reading.encoding)
 
 
 def _read_table(source: Source, reading: Reading, meter: Meter) -> Iterator[Row | Reject]:
     with _open(source.path, meter) as file:
         csv.field_size_limit(reading.max_bytes)
-        lines = _TableLines(file, reading.max_bytes)
+        lines = _TableLines(file, reading)
         rows = csv.reader(lines, delimiter=reading.delimiter or ("\t" if source.format == "tsv" else ","), strict=True)
         header = _next_fields(rows, source)
         if header is None:
@@ -735,7 +739,7 @@ def _table_columns(source: Source, reading: Reading) -> list[tuple[str, pa.DataT
                     "--carry all needs to look at the header first, which a pipe does not allow; name them"
                 )
             with _open(source.path, Meter()) as file:
-                lines = _TableLines(file, reading.max_bytes)
+                lines = _TableLines(file, reading)
                 delimiter = reading.delimiter or ("\t" if source.format == "tsv" else ",")
                 header = _next_fields(csv.reader(lines, delimiter=delimiter, strict=True), source) or []
             return [(name, pa.string()) for name in header]

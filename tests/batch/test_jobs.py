@@ -589,3 +589,21 @@ def test_a_closed_standard_input_is_one_line(tmp_path: Path, tiny_model: Path) -
     command = f"exec <&-; {sys.executable} -m marsad predict {tiny_model} - --output {tmp_path / 'o.jsonl'}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and "standard input is closed" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_old_encodings_are_read_by_name(job: Job, tmp_path: Path) -> None:
+    text = "قتل 3 مدنيين في حلب أمس"
+    for name, ending, content in (
+        ("cp1256", "csv", f"id,text\na,{text}\n"),
+        ("Windows-1256", "jsonl", json.dumps({"id": "a", "text": text}, ensure_ascii=False)),
+        ("iso8859-6", "txt", text),
+    ):
+        path = tmp_path / f"a.{ending}"
+        path.write_bytes(content.encode(name))
+        run = replace(job, inputs=(str(path),), output=str(tmp_path / f"{name}.jsonl"), reading=Reading(encoding=name))
+        assert run_job(run).rejects == 0
+        (row,) = map(json.loads, Path(run.output).read_text(encoding="utf-8").splitlines())
+        assert all(text[one["start"] : one["end"]] == one["text"] for one in row["entities"])
+    for name, message in (("utf-16", "can't be read line by line"), ("hex", "no such encoding")):
+        with pytest.raises(MarsadError, match=message):
+            run_job(replace(job, output=str(tmp_path / "o.jsonl"), reading=Reading(encoding=name)))
