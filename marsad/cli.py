@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from marsad import __version__
 from marsad.errors import MarsadError
+from marsad.files import check_apart, check_writable
 
 if TYPE_CHECKING:
     from marsad.facts.facts import FactFiles
@@ -438,12 +438,7 @@ def _check_folder(output: Path | None) -> None:
         return
     if output.exists() and not output.is_dir():
         raise MarsadError(f"{output}: is a file, expected a folder for the reports")
-    place = next(folder for folder in (output, *output.resolve().parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise MarsadError(f"{output}: can't be written ({error.strerror or error})") from None
+    check_writable(output.resolve(), output)
 
 
 def _quiet_transformers() -> None:
@@ -761,8 +756,7 @@ def _agreement(options: argparse.Namespace) -> int:
 def _errors(options: argparse.Namespace) -> int:
     from marsad.config import load_config
 
-    if options.output is not None and options.output.exists() and not options.output.is_dir():
-        raise MarsadError(f"{options.output}: is a file, expected a folder for the reports")
+    _check_folder(options.output)
     overrides = [str(path) for path in options.files if "=" in path.name and not path.exists()] + options.overrides
     files = [path for path in options.files if str(path) not in overrides]
     if not files:
@@ -781,9 +775,7 @@ def _errors(options: argparse.Namespace) -> int:
 
 
 def _queue(options: argparse.Namespace) -> int:
-    for path in options.inputs:
-        if path.exists() and options.output.exists() and path.samefile(options.output):
-            raise MarsadError(f"{options.output}: is an input too; choose another --output")
+    check_apart(options.inputs, options.output)
     if options.output.is_dir():
         raise MarsadError(f"{options.output}: is a folder, expected a file to write")
     _quiet_transformers()

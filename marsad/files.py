@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -74,6 +75,23 @@ def open_together(paths: Sequence[Path]) -> Iterator[Sequence[TextIO]]:
         for path in [*partials, *previous]:
             with suppress(OSError):
                 path.unlink()
+
+
+def check_apart(inputs: Iterable[Path], output: Path) -> None:
+    """Raises MarsadError where the output would be written over an input."""
+    for path in inputs:
+        if path.exists() and output.exists() and path.samefile(output):
+            raise MarsadError(f"{output}: is an input too; choose another --output")
+
+
+def check_writable(folder: Path, output: str | Path) -> None:
+    """Raises MarsadError where ``output`` can't be written, since ``folder``, or what of it is there, is not to be."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError:
+        raise MarsadError(f"{output}: can't be written ({there} is no folder that may be written to)") from None
 
 
 def to_json(values: Mapping[str, Any], indent: int | None = None) -> str:

@@ -118,6 +118,7 @@ def test_values_are_coerced(tmp_path: Path):
         ("marsad", "holds a str, expected keys"),
         ("a: b: c", "not YAML: "),
         ("name: [", "not YAML: "),
+        (f"training: {{seed: {2**32}}}", "training.seed: Input should be less than"),
         ("labels: [A]\ntraining: {class_weights: {A: 0, O: 0}}", "training.class_weights are all 0"),
         ("labels: [A]\ntraining: {class_weights: {A: -1}}", "training.class_weights.A: Input should be greater than"),
         ("training: {epochs: 1}\nname: x\ntraining: {batch_size: 4}", "line 3: the key 'training' stands twice"),

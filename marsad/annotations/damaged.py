@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from marsad.annotations.jsonl import date_from_record, entity_from_record, read_lines, record_from_line
+from marsad.annotations.jsonl import NOT_ANNOTATED, date_from_record, entity_from_record, read_lines, record_from_line
 from marsad.documents import RESERVED_KEYS, Document, Entity
 from marsad.errors import MarsadError
 
@@ -89,8 +89,7 @@ def _published(record: Mapping[str, Any], place: str, problems: list[Problem]) -
 
 def _entities(records: Any, text: str, place: str, problems: list[Problem]) -> tuple[Entity, ...]:
     if records is None:
-        message = "no 'entities'; an annotated report has a list of them, empty if need be"
-        problems.append(Problem("report that was never annotated", place, message))
+        problems.append(Problem("report that was never annotated", place, NOT_ANNOTATED))
         return ()
     if not isinstance(records, list):
         message = f"entities is a {type(records).__name__}, expected a list"

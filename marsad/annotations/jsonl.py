@@ -18,6 +18,7 @@ from marsad.documents import RESERVED_KEYS, Document, Entity
 from marsad.errors import MarsadError
 from marsad.files import open_whole, to_json
 
+NOT_ANNOTATED = "no 'entities'; an annotated report has a list of them, empty if need be"
 _ENTITY_KEYS = frozenset({"start", "end", "label", "score"})
 
 
@@ -42,7 +43,7 @@ def read_documents(
         for where, record in read_records(Path(path)):
             document = document_from_record(record, where, labels)
             if annotated and record.get("entities") is None:
-                raise MarsadError(f"{where}: no 'entities'; an annotated report has a list of them, empty if need be")
+                raise MarsadError(f"{where}: {NOT_ANNOTATED}")
             if document.id in seen:
                 raise MarsadError(
                     f"{where}: id {document.id!r} already stands at {seen[document.id]}; every report needs its own id"

@@ -8,7 +8,6 @@ model and the settings alone, so it makes no difference when, where and in which
 
 from __future__ import annotations
 
-import codecs
 import errno
 import fcntl
 import io
@@ -30,6 +29,7 @@ import xxhash
 from tqdm.auto import tqdm
 
 from marsad import __version__
+from marsad.annotations.formats.raw import check_encoding
 from marsad.batch.progress import clock
 from marsad.batch.readers import (
     STANDARD_INPUT,
@@ -50,7 +50,7 @@ from marsad.batch.recognizer import Recognizer
 from marsad.batch.writers import Layout, encode_rows, join_shards, unwritable
 from marsad.errors import MarsadError
 from marsad.facts.facts import VALUE_LABELS
-from marsad.files import open_whole, to_json
+from marsad.files import check_writable, open_whole, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -427,12 +427,8 @@ def run_job(job: Job) -> Summary:
 
 def _encoding(name: str) -> str:
     """Python's name of an encoding that lines can be read in."""
-    try:
-        known = codecs.lookup(name).name
-        by_lines = "\n".encode(known) == b"\n"
-    except LookupError:  # of text; hex is none
-        raise MarsadError(f"--encoding {name}: no such encoding; for instance cp1256, iso8859-6") from None
-    if not by_lines:
+    known = check_encoding(name)
+    if "\n".encode(known) != b"\n":
         raise MarsadError(
             f"--encoding {name}: can't be read line by line; convert the files (iconv -f {name} -t utf-8)"
         )
@@ -483,9 +479,7 @@ def _check_output(job: Job, sources: Sequence[Source]) -> None:
     for source in sources:
         if source.path != STANDARD_INPUT and not is_remote(source.path) and Path(source.path).resolve() in written:
             raise MarsadError(f"{source.path}: is an input too; choose another --output")
-    there = next(folder for folder in output.resolve().parents if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise MarsadError(f"{job.output}: can't be written ({there} is no folder that may be written to)")
+    check_writable(output.resolve().parent, job.output)
 
 
 @contextmanager

@@ -585,7 +585,7 @@ def _read_table(source: Source, reading: Reading, meter: Meter) -> Iterator[Row 
     with _open(source.path, meter) as file:
         csv.field_size_limit(reading.max_bytes)
         lines = _TableLines(file, reading)
-        rows = csv.reader(lines, delimiter=reading.delimiter or ("\t" if source.format == "tsv" else ","), strict=True)
+        rows = _fields(lines, source, reading)
         header = _next_fields(rows, source)
         if header is None:
             return
@@ -608,6 +608,11 @@ def _read_table(source: Source, reading: Reading, meter: Meter) -> Iterator[Row 
             except csv.Error as error:
                 reason = f"{_span(number, lines)}not CSV ({error}); is a quotation mark not closed?"
                 yield Reject(source.path, number, reason)
+
+
+def _fields(lines: _TableLines, source: Source, reading: Reading) -> Iterator[list[str]]:
+    """The rows of a table as lists of fields, the header first."""
+    return csv.reader(lines, delimiter=reading.delimiter or ("\t" if source.format == "tsv" else ","), strict=True)
 
 
 def _span(first: int, lines: _TableLines) -> str:
@@ -739,9 +744,7 @@ def _table_columns(source: Source, reading: Reading) -> list[tuple[str, pa.DataT
                     "--carry all needs to look at the header first, which a pipe does not allow; name them"
                 )
             with _open(source.path, Meter()) as file:
-                lines = _TableLines(file, reading)
-                delimiter = reading.delimiter or ("\t" if source.format == "tsv" else ",")
-                header = _next_fields(csv.reader(lines, delimiter=delimiter, strict=True), source) or []
+                header = _next_fields(_fields(_TableLines(file, reading), source, reading), source) or []
             return [(name, pa.string()) for name in header]
         case "jsonl" if reading.carry is None:
             raise MarsadError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from marsad.documents import Document, Entity
 from marsad.evaluation.judging import JudgedDocument
-from marsad.evaluation.resampling import LEAST_REPORTS, Interval, as_list, percentile_interval, resample_counts
+from marsad.evaluation.resampling import Interval, as_list, resample_counts, supported_interval
 from marsad.evaluation.scoring import FloatArray, IntArray, metric_support, metric_values
 from marsad.labels import LabelSet
 
@@ -133,20 +133,20 @@ def compare_systems(
     observed = [metric_values(one.sum(axis=0), labels) for one in counts]
     samples = [resample_counts(one, resamples, seed) for one in counts]
     drawn = [metric_values(one, labels) for one in samples]
-    support = [metric_support(one, labels) for one in samples]
-    of_reports = [metric_support(one, labels) for one in counts]
+    # What either system says something on.
+    seen = metric_support(samples[0] + samples[1], labels)
+    reports = {name: int(told.sum()) for name, told in metric_support(counts[0] + counts[1], labels).items()}
     p_values = randomization_test(counts[0], counts[1], labels, permutations, seed)
     names = ["f1", "precision", "recall", "macro_f1", *(f"f1 {label}" for label in labels.types)]
     metrics = []
     drops: dict[str, FloatArray] = {}
-    reports: dict[str, int] = {}
     for name in names:
         old, new = float(observed[0][name]), float(observed[1][name])
-        differences = (drawn[1][name] - drawn[0][name])[support[0][name] | support[1][name]]
+        differences = drawn[1][name] - drawn[0][name]
+        interval = supported_interval(differences, seen[name], reports[name])
+        differences = differences[seen[name]]
         drops[name] = -differences
-        reports[name] = int((of_reports[0][name] | of_reports[1][name]).sum())
         better = float(np.mean(differences > 0) + np.mean(differences == 0) / 2) if len(differences) else 0.5
-        interval = percentile_interval(differences) if reports[name] >= LEAST_REPORTS else None
         metrics.append(MetricComparison(name, old, new, new - old, interval, better, p_values[name]))
     flips = [flip for old, new in zip(baseline, system, strict=True) for flip in _fixed(old, new)]
     losses = [flip for old, new in zip(baseline, system, strict=True) for flip in _broken(old, new)]

@@ -149,7 +149,7 @@ def _worst_slices(record: _Record) -> str:
             one["group"],
             one["name"],
             _ratio(one["scores"]["f1"]),
-            _interval(_slice_interval(one)),
+            _interval(one["f1_interval"]),
             _count(one["scores"]["support"]),
             _count(one["reports"]),
         ]
@@ -305,11 +305,6 @@ def _error_totals(record: _Record) -> dict[str, int]:
     return {kind: sum(counts.get(kind, 0) for counts in record["errors"]["by_type"].values()) for kind in KINDS}
 
 
-def _slice_interval(one: _Record) -> Sequence[float] | None:
-    """The interval of a slice's F1; None for a single report, of which resampling can say nothing."""
-    return one["f1_interval"] if one["reports"] > 1 else None
-
-
 def _without_rule(check: _Record) -> str:
     """A check's message without the rule's name, which stands beside it."""
     message: str = check["message"]
@@ -368,7 +363,7 @@ def render_html(record: _Record) -> str:
     comparison, calibration = record["comparison"], record["calibration"]
     overall = record["strict"]["overall"]["f1"]
     slice_values = [one["scores"]["f1"] for one in record["slices"]]
-    slice_values += _bounds(_slice_interval(one) for one in record["slices"] if one["reports"] >= _FEW_REPORTS)
+    slice_values += _bounds(one["f1_interval"] for one in record["slices"] if one["reports"] >= _FEW_REPORTS)
     return render_page(
         "report.html.j2",
         record=record,
@@ -411,7 +406,6 @@ _FORMATS: dict[str, Callable[..., Any]] = {
     "ratio": _ratio,
     "interval": _interval,
     "signed_interval": _signed_interval,
-    "slice_interval": _slice_interval,
     "signed": _signed,
     "p_value": _p_value,
     "count": _count,

@@ -49,6 +49,14 @@ def percentile_interval(values: NDArray[Any], level: float = LEVEL) -> Interval:
     return float(low), float(high)
 
 
+def supported_interval(values: FloatArray, seen: NDArray[np.bool_], reports: int) -> Interval | None:
+    """The interval of a metric's resampled values, of those resamples in which it was ``seen``, each [resamples].
+
+    None where fewer than two ``reports`` have anything that the metric is a share of.
+    """
+    return percentile_interval(values[seen]) if reports >= LEAST_REPORTS else None
+
+
 @dataclass(frozen=True, slots=True)
 class Intervals:
     """Percentile intervals of the strict metrics; ``metrics`` has the names of ``scoring.metric_values``.
@@ -88,13 +96,11 @@ def estimate_intervals(counts: IntArray, labels: LabelSet, resamples: int, seed:
 
     Resamples that by chance hold nothing of a rare type say nothing on it, and are left out of its interval.
     """
-    drawn = resample_counts(counts, resamples, seed)
-    values, seen, reports = metric_values(drawn, labels), metric_support(drawn, labels), metric_support(counts, labels)
+    samples = resample_counts(counts, resamples, seed)
+    values, seen = metric_values(samples, labels), metric_support(samples, labels)
+    reports = metric_support(counts, labels)
     return Intervals(
         resamples,
         seed,
-        {
-            name: percentile_interval(values[name][seen[name]]) if reports[name].sum() >= LEAST_REPORTS else None
-            for name in values
-        },
+        {name: supported_interval(drawn, seen[name], int(reports[name].sum())) for name, drawn in values.items()},
     )

@@ -18,7 +18,7 @@ import regex
 
 from marsad.documents import Document
 from marsad.evaluation.judging import JudgedDocument
-from marsad.evaluation.resampling import LEAST_REPORTS, Interval, as_list, percentile_interval, resample_counts
+from marsad.evaluation.resampling import Interval, as_list, resample_counts, supported_interval
 from marsad.evaluation.scoring import PREDICTED, Counts, IntArray, ratios
 from marsad.labels import LabelSet
 from marsad.text.normalization import TATWEEL, TextConfig
@@ -215,7 +215,7 @@ def _score(
         reports = int(counts[:, :, PREDICTED:].any(axis=(1, 2)).sum())
         rows = counts.sum(axis=0).tolist()
         by_type = {label: Counts(*row) for label, row in zip(labels.types, rows, strict=True)}
-        interval = percentile_interval(f1[:, index][seen[:, index]]) if reports >= LEAST_REPORTS else None
+        interval = supported_interval(f1[:, index], seen[:, index], reports)
         scores.append(SliceScores(group, name, what, reports, by_type, interval))
     return tuple(scores)
 

@@ -561,9 +561,10 @@ class _Report:
         return any(self._is_among_victims(i) for i in range(start, span.first))
 
     def _is_among_victims(self, i: int) -> bool:
+        """Whether the word is the definite noun of بين القتلى."""
         cue = self.cues[i]
-        definite = self.texts[i].startswith("ال")
-        return cue is not None and cue.role == "noun" and definite and _in_list(self.texts[i - 1], "among")
+        named = cue is not None and cue.role == "noun" and self.texts[i].startswith("ال")
+        return named and i > 0 and _in_list(self.texts[i - 1], "among")
 
     def _is_listed_part(self, index: int, span: _Span) -> bool:
         """Whether numbers that add up to the one before, or less, follow its colon: 9 قتلى: 4 في حلب و5 في حماة."""

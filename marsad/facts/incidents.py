@@ -19,7 +19,7 @@ from marsad.documents import Entity
 from marsad.facts.actors import ActorValue
 from marsad.facts.casualties import CasualtyValue
 from marsad.facts.dates import SENTENCE_END, DateValue
-from marsad.facts.folding import fold, load_rules
+from marsad.facts.folding import fold, load_rules, stems
 from marsad.facts.names import ReportWords
 from marsad.facts.places import PlaceValue
 
@@ -37,12 +37,6 @@ _CHAIN = 3
 _COUNTED = 30
 # How many mentions on each side of a number are looked at.
 _COMPARED = 32
-# Who did it comes behind these: برصاص عناصر من …, على يد …, لغم من مخلفات ….
-_MEANS = regex.compile(
-    r"\b(?:[وف]?[بل]?(?:ال)?(?:قصف|رصاص|نيران|غار[ةه]|غارات|هجوم|هجمات|انفجار|تفجير|لغم|ألغام|الغام|صاروخ|صواريخ|قذيف[ةه]"
-    r"|قذائف|ضرب[ةه]|ضربات|كمين|عبو[ةه]|طائر[ةه]|مسي[ّ]?ر[ةه]|اشتباك|اشتباكات|استهداف|إطلاق|اطلاق|قنص|مخلفات|سيار[ةه]|حزام)"
-    r"|يد|أيدي|ايدي|أيادي|جراء|إثر|اثر|نتيج[ةه]|خلال)\b"
-)
 _OF = regex.compile(r"\b(?:من|ل|لل|في صفوف|بين|عناصر|عنصر|مقاتلي|أفراد|جنود)\b")
 
 Value = CasualtyValue | DateValue | PlaceValue | ActorValue
@@ -113,9 +107,9 @@ def _top(i: int, values: Sequence[Value | None], by_span: Mapping[tuple[int, int
         i = above
 
 
-@lru_cache(maxsize=1)
-def _breaks() -> frozenset[str]:
-    return frozenset(map(fold, load_rules("outcomes")["clause_breaks"]))
+@lru_cache(maxsize=2)
+def _listed(name: str) -> frozenset[str]:
+    return frozenset(map(fold, load_rules("outcomes")[name]))
 
 
 class _Links:
@@ -130,7 +124,8 @@ class _Links:
         inside = [(entity.start, entity.end) for entity in entities]
         self.starts = sorted(entity.start for entity in entities)
         commas = [match.end() for match in _COMMA.finditer(text)]
-        breaks = [word.start for word in words.folded if word.text in _breaks()]
+        breaks = [word.start for word in words.folded if word.text in _listed("clause_breaks")]
+        self.means = [word.start for word in words.folded if not _listed("means").isdisjoint(stems(word.text))]
         kept = [place for place in (*commas, *breaks) if not _within(place, inside)]
         self.clauses = sorted({*self.sentences, *kept})
         self.casualties = sorted(
@@ -204,7 +199,8 @@ class _Links:
         first = bisect_left(self.starts, self.entities[i].end)
         if first < len(self.starts) and self.starts[first] < self.entities[j].start:
             return False
-        if _MEANS.search(between):
+        means = bisect_left(self.means, self.entities[i].end)
+        if means < len(self.means) and self.means[means] < self.entities[j].start:
             return False  # 3 مدنيين برصاص عناصر من قوات النظام: they are who did it
         return bool(_OF.search(between)) or (len(between.split()) <= 1 and self.text[self.entities[j].start] == "ل")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,19 @@ import torch
 from torch import nn
 
 from marsad.config import Config
+from marsad.errors import MarsadError
 
 IGNORED = -100
 """The label of sub-tokens that stand for no word."""
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Raises MarsadError for a loss that is no number. To resume would not help: it repeats what was computed."""
+    if not math.isfinite(loss):
+        raise MarsadError(
+            f"the loss is no number any more at step {step}; start anew with a lower training.learning_rate and "
+            "--overwrite"
+        )
 
 
 def token_loss(config: Config) -> Callable[..., torch.Tensor]:

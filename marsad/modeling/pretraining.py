@@ -51,7 +51,7 @@ from marsad.modeling.encoders import (
     load_tokenizer,
 )
 from marsad.modeling.encoding import WordEncoder
-from marsad.modeling.losses import IGNORED
+from marsad.modeling.losses import IGNORED, check_finite
 from marsad.modeling.packing import (
     HeldOutWindows,
     RunningTokens,
@@ -514,7 +514,7 @@ class _Pretrainer:
         self._loss_sum.zero_()
         self._loss_count.zero_()
         loss = loss_sum / max(count, 1)
-        _check_finite(loss, done)
+        check_finite(loss, done)
         rate = self._scheduler.get_last_lr()[0]
         progress.say_step(done, loss)
         tokens = done * self._config.tokens_per_step
@@ -569,7 +569,7 @@ class _Pretrainer:
 
     def _save(self, step: int) -> None:
         sums = [reduce(self._loss_sum, "sum").item(), reduce(self._loss_count, "sum").item()]
-        _check_finite(sums[0], step)  # a checkpoint takes the place of the one before it, which is sound
+        check_finite(sums[0], step)  # a checkpoint takes the place of the one before it, which is sound
         if not self._state.is_main_process:
             return
         folder = self._work / f"checkpoint-{step}"
@@ -593,15 +593,6 @@ class _Pretrainer:
             self._loss_count += values["sums"][1]
         logger.info("resuming from %s", folder.name)
         return int(values["step"])
-
-
-def _check_finite(loss: float, step: int) -> None:
-    """Raises MarsadError for a loss that is no number. To resume would not help: it repeats what was computed."""
-    if not math.isfinite(loss):
-        raise MarsadError(
-            f"the loss is no number any more at step {step}; start anew with a lower training.learning_rate and "
-            "--overwrite"
-        )
 
 
 def _keep_rows_until(metrics: Path, step: int) -> None:

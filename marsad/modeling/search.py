@@ -153,18 +153,14 @@ def _run(study: optuna.Study, trial: Trial, config: SearchConfig, base: Config, 
     try:
         varied = _varied(base, trial.params, path).model_copy(update={"output": output})
         f1 = train(varied, resume=True, callbacks=[watch]).dev.overall.f1
-    except MarsadError as error:
+    except (MarsadError, RuntimeError, MemoryError) as error:  # out of memory is one; OSError is gone on with
         # Settings may be right one by one and not together. The trial is over, else each call would begin with it.
         study.tell(trial, state=TrialState.FAIL)
         if not any(one.state == TrialState.COMPLETE for one in study.get_trials(deepcopy=False)):
-            raise  # a mistake that may well be in all of them
-        logger.warning("trial %d: failed: %s", trial.number + 1, error)
-    except (RuntimeError, MemoryError) as error:  # out of memory is one; KeyboardInterrupt and OSError are gone on with
-        study.tell(trial, state=TrialState.FAIL)
-        problem = f"trial {trial.number + 1}: failed: {first_line(error)}"
-        if not any(one.state == TrialState.COMPLETE for one in study.get_trials(deepcopy=False)):
-            raise MarsadError(f"{problem} ({_settings(trial.params)})") from error
-        logger.warning("%s", problem)
+            if isinstance(error, MarsadError):
+                raise  # a mistake that may well be in all of them
+            raise MarsadError(f"trial {trial.number + 1}: failed: {first_line(error)}") from error
+        logger.warning("trial %d: failed: %s", trial.number + 1, first_line(error))
     except _Pruned:
         logger.info("trial %d: ended after epoch %d, below the median", trial.number + 1, watch.epoch)
         study.tell(trial, state=TrialState.PRUNED)

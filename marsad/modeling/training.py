@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-import xxhash
 from accelerate import PartialState
 from torch import nn
 from torch.utils.data import Sampler
@@ -39,6 +37,7 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
+from marsad.annotations.duplicates import equal_reports, spoken_words
 from marsad.config import Config, TrainingConfig
 from marsad.documents import Document
 from marsad.errors import MarsadError
@@ -71,7 +70,7 @@ from marsad.modeling.encoders import (
 )
 from marsad.modeling.encoding import EncodedWindow, WordEncoder
 from marsad.modeling.inference import decode_document, decode_words, score_words
-from marsad.modeling.losses import IGNORED, paired_loss, token_loss
+from marsad.modeling.losses import IGNORED, check_finite, paired_loss, token_loss
 from marsad.modeling.progress import ProgressCallback
 from marsad.modeling.runs import (
     RUN_FILE,
@@ -196,6 +195,7 @@ def train(
             _tell_start(start[1], config)
         for name, split in splits.items():
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
+        _tell_twins(splits)
     taught = None if teacher is None else teach(teacher, documents.train, encoder, config, work / "teacher")
     checkpoint = last_checkpoint(work) if resume else None
     history = _fit(network, encoder, config, splits, taught, work, callbacks, checkpoint)
@@ -250,13 +250,6 @@ def _read_splits(config: Config) -> Splits:
         raise MarsadError(
             f"{len(shared)} reports stand in data.train and in data.dev, such as {min(shared)!r}; take them out of one"
         )
-    of_train = {_words_of(document, config): document.id for document in splits.train}
-    twins = [(one.id, of_train[words]) for one in splits.dev if (words := _words_of(one, config)) in of_train]
-    if twins and processes().is_main_process:
-        logger.warning(
-            "%d of %d reports of dev have the words of one of train (%r those of %r): dev scores will be too good",
-            *(len(twins), len(splits.dev), *twins[0]),
-        )
     for name, documents in (("train", splits.train), ("dev", splits.dev)):
         if not any(len(split_words(document.text, config.text)) for document in documents):
             raise MarsadError(f"data.{name}: no report in it holds a word; expected annotated texts")
@@ -265,10 +258,26 @@ def _read_splits(config: Config) -> Splits:
     return splits
 
 
-def _words_of(document: Document, config: Config) -> str:
-    """A digest of a report's words, as they are read."""
-    words = " ".join(split_words(document.text, config.text).texts())
-    return xxhash.xxh3_128_hexdigest(words.encode("utf-8", "surrogatepass"))
+def _tell_twins(splits: Mapping[str, EncodedSplit]) -> None:
+    """Warn of reports of dev that have the words of one of train, under another id."""
+    texts = {
+        document.id: spoken_words(words)
+        for split in splits.values()
+        for document, words in zip(split.documents, split.words, strict=True)
+    }
+    in_dev = {document.id for document in splits["dev"].documents}
+    twins = [
+        (name, others[0])
+        for group in equal_reports(texts)
+        if (others := [name for name in group if name not in in_dev])
+        for name in group
+        if name in in_dev
+    ]
+    if twins:
+        logger.warning(
+            "%d of %d reports of dev have the words of one of train (%r those of %r): dev scores will be too good",
+            *(len(twins), len(in_dev), *twins[0]),
+        )
 
 
 def _tell_start(old: Config, config: Config) -> None:
@@ -696,11 +705,8 @@ class _StopAtNoNumber(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Raises MarsadError where a loss is no number any more."""
         for key in ("loss", "eval_loss"):
-            if logs is not None and not math.isfinite(float(logs.get(key, 0.0))):
-                raise MarsadError(
-                    f"the loss is no number any more by step {state.global_step}; lower training.learning_rate or "
-                    "training.head_learning_rate"
-                )
+            if logs is not None and key in logs:
+                check_finite(float(logs[key]), state.global_step)
 
 
 def _dev_metrics(split: EncodedSplit, config: Config) -> Callable[[EvalPrediction], dict[str, float]]:

@@ -607,3 +607,11 @@ def test_old_encodings_are_read_by_name(job: Job, tmp_path: Path) -> None:
     for name, message in (("utf-16", "can't be read line by line"), ("hex", "no such encoding")):
         with pytest.raises(MarsadError, match=message):
             run_job(replace(job, output=str(tmp_path / "o.jsonl"), reading=Reading(encoding=name)))
+
+
+def test_a_table_without_its_columns_is_told_of_before_any_shard(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("id;text\na;b\n")
+    output = tmp_path / "o.jsonl"
+    with pytest.raises(MarsadError, match=r"b\.csv: has no column 'text'"):
+        run_job(replace(job, inputs=(*job.inputs, str(tmp_path / "b.csv")), output=str(output)))
+    assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]

@@ -135,3 +135,14 @@ def test_a_spurious_entity_that_only_moves_is_no_flip():
     one, other = judge_one(TEXT, [], [Entity(0, 11, "ACTOR")]), judge_one(TEXT, [], [Entity(5, 11, "PLACE")])
     comparison = compare([one], [other])
     assert comparison.fixed == comparison.broken == ()
+
+
+@pytest.mark.parametrize(("reports_with_time", "interval"), [(2, (1, 1)), (1, None)])
+def test_resamples_without_a_type_say_nothing_on_it(reports_with_time: int, interval: tuple[float, float] | None):
+    golds = [GOLD if number < reports_with_time else GOLD[:3] for number in range(12)]
+    documents = [Document(f"r{number}", TEXT, gold) for number, gold in enumerate(golds)]
+    blind = judge([(document, GOLD[:3]) for document in documents])
+    comparison = compare(blind, judge([(document, document.entities) for document in documents]))
+    metric = next(one for one in comparison.metrics if one.name == "f1 TIME")
+    assert (metric.interval, metric.probability_better) == (interval, 1)
+    assert comparison.reports["f1 TIME"] == reports_with_time and comparison.reports["f1"] == 12

@@ -1,7 +1,9 @@
 """Gates: which pass, which line fails, what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from made import LABELS
@@ -120,3 +122,22 @@ def test_the_shipped_gate_is_read_and_names_the_shipped_types():
     gate.check_labels(load_config().label_set)
     assert {rule.split(".")[0] for rule, _, _ in gate.rules()} == {"minimum", "maximum_drop"}
     assert all(0 < figure < 1 for _, _, figure in gate.rules())
+
+
+def test_a_drop_of_just_what_is_allowed_passes(tmp_path: Path):
+    (tmp_path / "g.yaml").write_text("maximum_drop: {f1: 0.1, confidence: 0.95}")
+    judged = system(0.7)
+    drop = 0.8 - 0.7  # which is a little more than 0.1
+    comparison = compare(judged, judged)
+    comparison = replace(comparison, drops={**comparison.drops, "f1": np.full(10, drop)})
+    (only,) = apply_gate(load_gate(tmp_path / "g.yaml", True), score_documents(judged, LABELS), comparison).checks
+    assert drop > 0.1 and only.passed
+
+
+def test_a_gate_says_that_it_rests_on_one_report(tmp_path: Path):
+    (tmp_path / "g.yaml").write_text("maximum_drop: {f1: 0.1}")
+    judged = system(0.7, reports=1)
+    (only,) = apply_gate(
+        load_gate(tmp_path / "g.yaml", True), score_documents(judged, LABELS), compare(judged, judged)
+    ).checks
+    assert "resampling says nothing of so few" in only.message

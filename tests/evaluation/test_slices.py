@@ -233,3 +233,13 @@ def test_no_entities_no_slices():
         "anti-filter spelling",
         "diacritics",
     }
+
+
+@pytest.mark.parametrize(("long_ones", "interval"), [(2, (1, 1)), (1, None)])
+def test_resamples_without_a_slice_say_nothing_on_it(long_ones: int, interval: tuple[float, float] | None):
+    texts = ["قصف [ريف حماة|LOCATION]" if number < long_ones else "قصف [حلب|LOCATION]" for number in range(12)]
+    judged = judge([(one := report(text, f"r{number}"), one.entities) for number, text in enumerate(texts)])
+    counts = count_documents(judged, OURS)
+    slices, _ = score_slices(judged, counts, OURS, "not here", DEFAULT, resamples=300, seed=1)
+    rare = next(one for one in slices if (one.group, one.name) == ("length in words", "2"))
+    assert (rare.reports, rare.f1_interval) == (long_ones, interval)

@@ -1,8 +1,13 @@
 """A model folder stays what it was, whatever becomes of the code that reads it."""
 
+import re
+import shutil
 from pathlib import Path
 
-from marsad.modeling.artifacts import ModelFiles, read_saved_config
+import pytest
+
+from marsad.errors import MarsadError
+from marsad.modeling.artifacts import ModelFiles, load_tagger, read_saved_config
 from marsad.modeling.artifacts import _model_fingerprint as model_fingerprint
 
 # As an earlier version wrote it: its keys in another order, fewer of them, and a teacher that stands alone.
@@ -47,3 +52,11 @@ def test_the_fingerprint_of_a_model_saved_by_an_earlier_version(tmp_path: Path) 
     assert model_fingerprint(files, 2) == expected
     files.config.write_text(SAVED.replace("192", "191"), encoding="utf-8")
     assert model_fingerprint(files, 2) != expected
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"])
+def test_a_folder_that_was_copied_in_part_is_named(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    (tmp_path / "model" / name).unlink()
+    with pytest.raises(MarsadError, match=rf"model: is incomplete \(no {re.escape(name)}\); copy it again"):
+        load_tagger(tmp_path / "model")

@@ -9,7 +9,7 @@ import torch
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError
-from marsad.modeling.encoders import EncoderSource, find_encoder, load_network, load_tokenizer
+from marsad.modeling.encoders import EncoderSource, encoder_files, find_encoder, load_network, load_tokenizer
 
 TAGS = ("O", "B-ACTOR", "I-ACTOR")
 SMALL = ModelConfig(max_tokens=64, overlap=16, dropout=0.25, attention_dropout=0.0625)
@@ -242,3 +242,13 @@ def test_the_head_is_drawn_from_the_seed(encoders: dict[str, Path]) -> None:
         heads.append(load_network(source, SMALL, TAGS).classifier.weight)
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "sentencepiece.bpe.model", "vocab.txt", "model.safetensors"])
+def test_an_encoder_is_known_by_whatever_it_is_loaded_from(name: str, tmp_path: Path):
+    source = EncoderSource(str(tmp_path), hub=False)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / name).write_bytes(b"one")
+    before = encoder_files(source)
+    (tmp_path / name).write_bytes(b"two")
+    assert encoder_files(source) != before

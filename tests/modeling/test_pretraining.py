@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -507,6 +508,26 @@ def test_too_little_text_is_said(write_config: WriteConfig, tmp_path: Path) -> N
     short.write_text("قصفت قوات النظام منازل", encoding="utf-8")
     path = write_config(tmp_path / "c.yaml", data={"texts": str(short)})
     with pytest.raises(MarsadError, match=r"documents .* do not fill one window of 30 sub-tokens"):
+        pretrain(load_pretraining_config(path))
+
+
+def test_a_tokenizer_with_more_pieces_than_the_network_is_refused(
+    encoders: dict[str, Path], write_config: WriteConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "wide"
+    shutil.copytree(encoders["wordpiece"], folder)
+    tokenizer = encoder_of(folder).tokenizer
+    tokenizer.add_tokens(["ⵣⵣ", "ⵥⵥ"])
+    tokenizer.save_pretrained(folder)
+    path = write_config(tmp_path / "c.yaml", model={"encoder": str(folder)})
+    with pytest.raises(MarsadError, match=r"its tokenizer has \d+ pieces, its network embeddings of \d+"):
+        pretrain(load_pretraining_config(path))
+    assert not (tmp_path / "encoder.partial").exists()
+
+
+def test_rows_without_the_texts_column_are_the_reason(texts: Path, write_config: WriteConfig, tmp_path: Path) -> None:
+    path = write_config(tmp_path / "c.yaml", data={"texts": str(texts), "text_column": "txt"})
+    with pytest.raises(MarsadError, match=r"all \d+ rows were left out.* is data\.text_column right\?"):
         pretrain(load_pretraining_config(path))
 
 

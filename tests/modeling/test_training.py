@@ -21,9 +21,12 @@ from safetensors.torch import load, load_file, save_file
 from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, BertConfig, BertForTokenClassification
 
 from marsad.annotations.jsonl import read_documents, write_documents
+from marsad.batch.jobs import Job, run_job
+from marsad.batch.writers import Layout
 from marsad.config import Config, load_config
 from marsad.errors import MarsadError
 from marsad.evaluation.evaluate import evaluate
+from marsad.facts.facts import FactFiles
 from marsad.modeling import training as training_module
 from marsad.modeling.artifacts import load_network_of, load_tagger
 from marsad.modeling.calibration import fit_calibration
@@ -232,6 +235,11 @@ def test_another_label_set_by_config_alone(write_tiny_config: WriteConfig, corpu
     assert "PLACE, ARMED_GROUP" in (result.folder / "README.md").read_text(encoding="utf-8")
     with pytest.raises(MarsadError, match="label"):
         evaluate(result.folder, [corpus / "dev.jsonl"])
+    for layout in (Layout(facts=FactFiles()), Layout(explode=True, facts=FactFiles(), casualties=True)):
+        with pytest.raises(
+            MarsadError, match=r"reads values of .*CASUALTY.*, and the model finds only PLACE, ARMED_GROUP"
+        ):
+            run_job(Job(str(result.folder), (str(corpus / "dev.jsonl"),), str(tmp_path / "o.jsonl"), layout=layout))
 
 
 # --- runs that break off ---------------------------------------------------------------------------------
@@ -494,7 +502,9 @@ def test_reports_of_train_that_stand_in_dev_under_other_ids_are_told(
 
 def test_a_training_that_diverges_leaves_no_model(tiny_config: Path, tmp_path: Path) -> None:
     overrides = [f"output={tmp_path / 'model'}", "training.learning_rate=1e30", "training.epochs=1"]
-    with pytest.raises(MarsadError, match=r"the loss is no number any more by step \d+; lower training"):
+    with pytest.raises(
+        MarsadError, match=r"the loss is no number any more at step \d+; start anew with a lower training"
+    ):
         train(load_config(tiny_config, overrides))
     assert not (tmp_path / "model").exists()
 

@@ -87,7 +87,7 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
 def _numbered_anew(opened: list[tuple[str, Any]]) -> frozenset[str]:
     """The splits, where ids begin anew in each of them, as those of CoNLL-2003 do."""
     seen: set[str] = set()
-    for _, dataset in opened:
+    for _, dataset in opened if len(opened) > 1 else ():
         ids = {str(one) for one in dataset["id"]} if "id" in dataset.column_names else set()
         if not seen.isdisjoint(ids):
             return frozenset(split for split, _ in opened)

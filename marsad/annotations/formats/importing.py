@@ -17,6 +17,7 @@ from marsad.annotations.formats.raw import LeftOut, RawReport, check_encoding
 from marsad.annotations.jsonl import document_to_record, read_documents, write_records
 from marsad.documents import Document
 from marsad.errors import MarsadError
+from marsad.files import check_apart
 
 # The name of each format on the command line, and its module.
 FORMATS = {
@@ -127,7 +128,7 @@ def import_files(
     mapping that leaves out a label, or when no record could be taken.
     """
     encoding = check_encoding(encoding)
-    _check_apart(paths, output)
+    check_apart(paths, output)
     mapping = read_mapping(labels) if labels else None
     result = Import(output, output.with_name("rejects.jsonl"))
     if output.name == result.rejects.name:
@@ -142,12 +143,6 @@ def import_files(
     if not rejects:  # what stands there is of an earlier import, whose faults are mended
         result.rejects.unlink(missing_ok=True)
     return result
-
-
-def _check_apart(paths: Sequence[Path], output: Path) -> None:
-    for path in paths:
-        if path.exists() and output.exists() and path.samefile(output):
-            raise MarsadError(f"{output}: is an input too; choose another --output")
 
 
 def _module(name: str) -> Any:
@@ -277,7 +272,7 @@ def export_files(name: str, paths: Sequence[Path], output: Path) -> int:
     Raises MarsadError as :func:`~marsad.annotations.jsonl.read_documents`, and when ``output`` can't be written.
     """
     write: Callable[[Iterable[Document], Path], None] = _module(name).write
-    _check_apart(paths, output)
+    check_apart(paths, output)
     documents = read_documents(paths, annotated=True)
     write(documents, output)
     return len(documents)
