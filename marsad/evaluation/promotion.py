@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from marsad.evaluation.evaluate import Evaluation, evaluate
 from marsad.evaluation.gate import apply_gate, load_gate
 from marsad.evaluation.systems import training_documents
 from marsad.files import to_json
-from marsad.modeling.artifacts import OnnxRecord, load_tagger, read_checked, read_manifest, read_onnx_record
+from marsad.modeling.artifacts import Manifest, OnnxRecord, load_tagger, read_checked, read_manifest, read_onnx_record
 from marsad.text.words import split_words
 
 
@@ -52,8 +52,8 @@ def promote(
     """Judge a model on the test split; where it passes the gate against the current one, make it the current one.
 
     Where there is no current model yet, the gate's rules about drops don't apply. A model that fails changes nothing.
-    With ``onnx``, the copy that becomes current gets an int8 network before it does, unless the model has one; where
-    that can't be made, or costs too much of dev F1, PyTorch serves the model, and the result says why.
+    With ``onnx``, the copy that is to become current gets an int8 network, unless the model has one, and is judged with
+    it; where that can't be made, or costs too much of dev F1, PyTorch serves the model, and the result says why.
 
     Raises MarsadError when something can't be read, ``current`` is no link, the model is the current one already, or a
     report of the test split is among those that the model was trained on.
@@ -73,15 +73,17 @@ def promote(
     rules.check_labels(config.label_set)
     if old is None:
         rules = replace(rules, config=rules.config.model_copy(update={"maximum_drop": None}))
-    evaluation = evaluate(model, test, baseline=None if old is None else current)
-    unchecked = _check_unseen(evaluation)
-    evaluation = replace(evaluation, gate=apply_gate(rules, evaluation.strict, evaluation.comparison))
-    exported: OnnxRecord | str = "it was not promoted"
-    if evaluation.passed:
-        folder = _keep(model, current, manifest.name, manifest.fingerprint)
-        exported = _add_onnx(folder) if onnx else "it was not asked for"
-        _switch(current, folder)
-        _append(current, _entry(evaluation, old, exported))
+    with _kept(model, current, manifest) as candidate:
+        # Judged is the very copy that is to serve: what int8 costs counts at the gate, as the current model's does.
+        exported = _add_onnx(candidate.folder) if onnx else "it was not asked for"
+        evaluation = evaluate(candidate.folder, test, baseline=None if old is None else current)
+        evaluation = replace(evaluation, system=replace(evaluation.system, path=str(model)))
+        unchecked = _check_unseen(evaluation)
+        evaluation = replace(evaluation, gate=apply_gate(rules, evaluation.strict, evaluation.comparison))
+        if evaluation.passed:
+            candidate.wanted = True
+            _switch(current, candidate.folder)
+            _append(current, _entry(evaluation, manifest.fingerprint, old, exported))
     return Promotion(evaluation, evaluation.passed, old is None, unchecked, exported)
 
 
@@ -185,13 +187,13 @@ def _folded_lines(document: Document) -> set[str]:
     return {" ".join(texts[start:end]) for start, end in words.paragraphs}
 
 
-def _entry(evaluation: Evaluation, old: str | None, onnx: OnnxRecord | str) -> dict[str, Any]:
-    """The line of a promotion: who beat whom, by how much, on which data."""
+def _entry(evaluation: Evaluation, new: str, old: str | None, onnx: OnnxRecord | str) -> dict[str, Any]:
+    """The line of a promotion: who beat whom (the models' fingerprints), by how much, on which data."""
     comparison, gate = evaluation.comparison, evaluation.gate
     return {
         "time": _now(),
         "action": "promote",
-        "model": {"path": evaluation.system.path, "fingerprint": evaluation.system.fingerprint},
+        "model": {"path": evaluation.system.path, "fingerprint": new},
         "previous": None if old is None else {"fingerprint": old},
         "data": {
             "files": list(evaluation.files),
@@ -216,20 +218,33 @@ def _promoted(current: Path, fingerprint: str) -> Path:
     return found[0]
 
 
-def _keep(model: Path, current: Path, name: str, fingerprint: str) -> Path:
-    """Copy a model to where a later training can't change it, whole or not at all."""
-    folder = current.parent / "promoted" / f"{name}-{fingerprint[:12]}"
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        shutil.copytree(model, partial)
-        partial.rename(folder)
-    except OSError as error:
+@dataclass(slots=True)
+class _Candidate:
+    """A copy of a model where the promoted ones are kept; it stays if it turns out to be ``wanted``."""
+
+    folder: Path
+    wanted: bool
+
+
+@contextmanager
+def _kept(model: Path, current: Path, manifest: Manifest) -> Iterator[_Candidate]:
+    """Copy a model to where a later training can't change it, whole or not at all; an unwanted copy goes again."""
+    folder = current.parent / "promoted" / f"{manifest.name}-{manifest.fingerprint[:12]}"
+    candidate = _Candidate(folder, wanted=folder.is_dir())
+    if not candidate.wanted:
+        partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        raise MarsadError(f"{folder}: can't be written ({error.strerror or error})") from None
-    return folder
+        try:
+            shutil.copytree(model, partial)
+            partial.rename(folder)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise MarsadError(f"{folder}: can't be written ({error.strerror or error})") from None
+    try:
+        yield candidate
+    finally:
+        if not candidate.wanted:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _add_onnx(folder: Path) -> OnnxRecord | str:

@@ -183,6 +183,23 @@ def test_a_model_that_has_an_int8_network_keeps_it(house: Path, corpus: Path, mo
     assert Recognizer.from_pretrained(house / "models" / "current", "cpu").runtime == "onnx"
 
 
+def test_int8_models_are_judged_as_they_serve_and_rolled_back(house: Path, corpus: Path, other_model: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'marsad[onnx]'")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
+    from marsad.modeling import export
+
+    good = house / "models" / "good"
+    other = shutil.copytree(other_model, house / "models" / "other")
+    for model in (good, other):
+        assert export.export_onnx(model, max_drop=0.5).adopted
+    current = house / "models" / "current"
+    for model in (good, other):
+        promotion = run(house, model, onnx=True)
+        assert promotion.promoted and promotion.evaluation.system.record()["runtime"] == "onnx"
+    assert [line["model"]["fingerprint"] for line in read_history(current)] == [fingerprint(good), fingerprint(other)]
+    assert rollback(current)["model"]["fingerprint"] == fingerprint(current) == fingerprint(good)
+
+
 def test_an_export_that_fails_stops_no_promotion(house: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from marsad.modeling import export
 
