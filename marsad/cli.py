@@ -22,6 +22,8 @@ from marsad.files import check_apart, check_writable
 if TYPE_CHECKING:
     from marsad.facts.facts import FactFiles
 
+# Above every size and count; the C code below Python takes no larger numbers.
+_MOST = 1 << 48
 _FORMATS = "labelstudio, doccano, brat, prodigy, inception, conll or datasets"
 
 
@@ -31,10 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     # argparse takes positional arguments in one run only; files and overrides may stand after options too.
     plain = not any(one.startswith("-") for one in rest)
-    if rest and plain and hasattr(options, "inputs"):
-        options.inputs += [type(options.inputs[0])(one) for one in rest]
-    elif rest and plain and options.run in (_train, _pretrain, _errors) and all("=" in one for one in rest):
+    files = next((getattr(options, name) for name in ("inputs", "paths", "files") if hasattr(options, name)), None)
+    if rest and plain and options.run in (_train, _pretrain, _errors) and all("=" in one for one in rest):
         options.overrides += rest
+    elif rest and plain and files:
+        files += [type(files[0])(one) for one in rest]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     _set_up_output()
@@ -49,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"marsad: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
+        if error.name in sys.stdlib_module_names:
+            print(f"marsad: error: Python's {error.name!r} is not on this system; use Linux or macOS", file=sys.stderr)
+            return 2
         print(
             f"marsad: error: the package {error.name!r} is not installed here; run `make setup` and activate .venv, or "
             "pip install 'marsad[train]' (without [train] to run models only)",
@@ -296,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
 
     queue = commands.add_parser("queue", help="which reports to annotate next")
     queue.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="JSON Lines (.jsonl) or plain text, one report a file"
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="reports, of whatever form `marsad predict` takes"
     )
     queue.add_argument("--model", type=Path, required=True, help="a model folder; it also pre-annotates")
     queue.add_argument("--size", type=int, metavar="N", help="reports to choose (200, where --words does not say)")
@@ -396,7 +402,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 def _positive(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"{value!r}, expected a number from 1")
-    return int(value)
+    return min(int(value), _MOST)
 
 
 def _share(value: str) -> tuple[int, int]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
+import platform
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any, TextIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TextIO, cast
 
 from marsad.errors import MarsadError
+
+PACKED = (".gz", ".zst", ".xz")
+"""Endings of packed files."""
+UNPACK_ERRORS = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+"""What reading an unpacked file raises where it is damaged or cut off."""
+_BLOCK = 1 << 20
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written until it is whole: hidden beside its place, and of this process alone."""
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
 
 
 @contextmanager
@@ -26,7 +42,7 @@ def open_whole(path: Path) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             yield file
         return
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_path(path)
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -46,7 +62,7 @@ def open_together(paths: Sequence[Path]) -> Iterator[Sequence[TextIO]]:
     content back.
     """
     paths = [path.resolve() for path in paths]
-    partials = [path.with_name(f".{path.name}.partial") for path in paths]
+    partials = [partial_path(path) for path in paths]
     previous = [path.with_name(f".{path.name}.previous") for path in paths]
     replaced: list[tuple[Path, Path]] = []
     try:
@@ -141,6 +157,41 @@ def share_files(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_file():
             path.chmod(0o666 & ~umask)
+
+
+def unpack(file: BinaryIO, path: str | Path) -> BinaryIO:
+    """The content of an open file, unpacked where the ending of its path says so; raises UNPACK_ERRORS when read."""
+    match PurePosixPath(path).suffix.lower():
+        case ".gz":
+            return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK))
+        case ".xz":
+            return cast(BinaryIO, io.BufferedReader(lzma.LZMAFile(file), _BLOCK))
+        case ".zst":
+            return cast(BinaryIO, io.BufferedReader(_Zstd(file), _BLOCK))
+        case _:
+            return file
+
+
+class _Zstd(io.RawIOBase):
+    """A zstd file unpacked by Arrow, which, unlike others, says when the end of a file is missing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        import pyarrow as pa
+
+        self._file = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._file.read(len(buffer))
+        except OSError as error:
+            if error.errno is None:  # Arrow's own; one of the disk has a number
+                raise EOFError(str(error)) from None
+            raise
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def fingerprint_files(paths: Iterable[Path]) -> str:

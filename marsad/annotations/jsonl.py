@@ -1,14 +1,14 @@
-"""Annotated reports as JSON Lines, one report a line.
+"""Annotated reports as JSON Lines, one report a line; packed (.gz, .zst, .xz) or not.
 
 ``{"id", "text", "published": "YYYY-MM-DD" or null, "source"?, "entities": [{"start", "end", "label"}]}``;
-offsets count Unicode code points of ``text``. Further keys are kept.
+offsets count Unicode code points of ``text``; an ``id`` that is a whole number is taken as its digits. Further keys are
+kept.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
-import lzma
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from marsad.documents import RESERVED_KEYS, Document, Entity
 from marsad.errors import MarsadError
-from marsad.files import open_whole, to_json
+from marsad.files import UNPACK_ERRORS, open_whole, to_json, unpack
 
 NOT_ANNOTATED = "no 'entities'; an annotated report has a list of them, empty if need be"
 _ENTITY_KEYS = frozenset({"start", "end", "label", "score"})
@@ -74,7 +74,7 @@ def document_files(paths: Iterable[Path], patterns: Sequence[str] = ("*.jsonl",)
 
 
 def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The JSON objects of a file, each with ``file:line``; blank lines are passed over, ``.xz`` is unpacked.
+    """The JSON objects of a file, each with ``file:line``; blank lines are passed over, packed files unpacked.
 
     Raises MarsadError as :func:`read_documents`.
     """
@@ -87,9 +87,11 @@ def read_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
     Raises MarsadError where the file itself can't be read.
     """
+    if path.suffix.lower() == ".parquet":
+        raise MarsadError(f"{path}: is Parquet, expected JSON Lines; `marsad import datasets` reads annotated Parquet")
     try:
-        with lzma.open(path, "rb") if path.suffix == ".xz" else path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
+        with path.open("rb") as file:
+            for number, raw in enumerate(unpack(file, path), 1):
                 line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
                 if line.strip():
                     yield f"{path}:{number}", line
@@ -97,8 +99,9 @@ def read_lines(path: Path) -> Iterator[tuple[str, bytes]]:
         raise MarsadError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise MarsadError(f"{path}: is a folder, expected a file of reports") from None
-    except (lzma.LZMAError, EOFError) as error:
-        raise MarsadError(f"{path}: broken or no xz file ({error}); fetch or pack it again") from None
+    except UNPACK_ERRORS as error:
+        kind = path.suffix.removeprefix(".")
+        raise MarsadError(f"{path}: broken or no {kind} file ({error}); fetch or pack it again") from None
     except OSError as error:
         raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
 
@@ -124,7 +127,10 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
     for key in ("id", "text"):
         if key not in record:
             raise MarsadError(f"{where}: no {key!r}; expected an object with id and text")
-    where = f"{where} (id {record['id']!r})"
+    name = record["id"]
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    where = f"{where} (id {name!r})"
     entities = record.get("entities")
     if entities is None:
         entities = []
@@ -135,7 +141,7 @@ def document_from_record(record: dict[str, Any], where: str, labels: Collection[
         raise MarsadError(f"{where}: source is {source!r}, expected a string or null")
     try:
         document = Document(
-            id=record["id"],
+            id=name,
             text=record["text"],
             entities=tuple(entity_from_record(entity) for entity in entities),
             published=date_from_record(record.get("published")),

@@ -25,6 +25,7 @@ from marsad.annotations.formats import doccano, labelstudio
 from marsad.annotations.jsonl import document_files, document_from_record, read_documents, write_documents
 from marsad.batch.progress import show_progress
 from marsad.batch.readers import Reading, Reject, list_sources, place, read_rows
+from marsad.batch.writers import to_plain
 from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import Tagger, load_tagger
@@ -175,20 +176,27 @@ def build_queue(
     queue = replace(queue, read=len(documents) + len(rejects), skipped=(*skipped, *queue.skipped))
     if not queue.chosen:
         reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(one for one, _ in queue.skipped).items())
-        raise MarsadError(f"none of the {len(documents)} reports is left to annotate (skipped: {reasons or 'none'})")
+        first = f"; the first that can't be read: {rejects[0]}" if rejects else ""
+        raise MarsadError(f"none of the {queue.read} reports is left to annotate (skipped: {reasons or 'none'}){first}")
     return queue, f"marsad {tagger.fingerprint[:12]}"
 
 
 def _read_reports(inputs: Sequence[Path]) -> tuple[list[Document], list[Reject]]:
     """The reports of the inputs with all that stands beside their texts, and the rows that are none."""
-    reading = Reading(carry=None)
+    reading = Reading(carry=None, published=True)
     documents, rejects = [], []
     for item in read_rows(list_sources([str(path) for path in inputs], reading), reading):
         if isinstance(item, Reject):
             rejects.append(item)
         else:
-            record = {**item.columns, "id": item.id, "text": item.text}
-            documents.append(document_from_record(record, place(item.file, item.line)))
+            beside = {name: to_plain(value) for name, value in item.columns.items()}
+            record = beside | {"id": item.id, "text": item.text, "published": item.published}
+            where = place(item.file, item.line)
+            try:
+                documents.append(document_from_record(record, where))
+            except MarsadError as error:
+                reason = str(error).removeprefix(f"{where} (id {item.id!r}): ")
+                rejects.append(Reject(item.file, item.line, reason, item.id))
     return documents, rejects
 
 

@@ -50,7 +50,7 @@ from marsad.batch.recognizer import Recognizer
 from marsad.batch.writers import Layout, encode_rows, join_shards, unwritable
 from marsad.errors import MarsadError
 from marsad.facts.facts import VALUE_LABELS
-from marsad.files import check_writable, open_whole, to_json
+from marsad.files import check_writable, open_whole, partial_path, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -354,7 +354,7 @@ def _is_partial(path: Path) -> bool:
 
 def _write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+    made = partial_path(path)
     try:
         with made.open("wb") as file:
             file.write(content)
@@ -473,7 +473,7 @@ def _check_output(job: Job, sources: Sequence[Source]) -> None:
             raise MarsadError("--shard-of needs a file to write, not a stream")
         return
     output = Path(job.output)
-    if output.is_dir() or not output.name:
+    if output.is_dir() or not output.name or job.output.endswith(("/", os.sep)):
         raise MarsadError(f"{job.output}: is a folder, expected a file to write")
     written = {output.resolve(), Path(rejects_path(job.output)).resolve()}
     for source in sources:
@@ -509,6 +509,7 @@ class _Run:
         self.resumed = 0
         self.reports = self.entities = self.rejects = self.shards = 0
         self._measured = 0.0
+        self._metrics_failed = False
         sizes = [source.size for source in sources]
         self.size = None if None in sizes else sum(size or 0 for size in sizes)
 
@@ -706,20 +707,28 @@ class _Run:
         now = time.monotonic()
         if not done and now - self._measured < _SECONDS_BETWEEN_METRICS:
             return
-        self._measured = now
-        write_metrics(
-            self.job.metrics,
-            self.job.output,
-            {
-                "reports": (self.reports, "Reports read"),
-                "entities": (self.entities, "Entities found"),
-                "rejects": (self.rejects, "Rows rejected"),
-                "shards": (self.shards, "Shards done"),
-                "seconds": (round(now - self.began, 3), "Seconds since the run began"),
-                "whole": (int(done), "1 when the run is done, 0 while it is at work or broke off"),
-                "updated_timestamp_seconds": (round(time.time()), "When these figures were taken"),
-            },
-        )
+        first, self._measured = not self._measured, now
+        labels = {"output": self.job.output}
+        if self.job.shard_of is not None:
+            labels["share"] = "/".join(map(str, self.job.shard_of))
+        values = {
+            "reports": (self.reports, "Reports read"),
+            "entities": (self.entities, "Entities found"),
+            "rejects": (self.rejects, "Rows rejected"),
+            "shards": (self.shards, "Shards done"),
+            "seconds": (round(now - self.began, 3), "Seconds since the run began"),
+            "whole": (int(done), "1 when the run is done, 0 while it is at work or broke off"),
+            "updated_timestamp_seconds": (round(time.time()), "When these figures were taken"),
+        }
+        try:
+            write_metrics(self.job.metrics, labels, values)
+        except MarsadError as error:
+            if first:
+                raise
+            # A job that is at work is worth more than the figures about it.
+            if not self._metrics_failed:
+                logger.warning("--metrics: %s; the job goes on without", error)
+            self._metrics_failed = True
 
 
 def _no_report(first: bytes, headers: Sequence[ShardHeader]) -> MarsadError:
@@ -780,7 +789,7 @@ def _move(made: Path, target: str, wanted: bool) -> None:
 
 
 def _copy(made: Path, place: Path) -> None:
-    copy = place.with_name(f".{place.name}.partial")
+    copy = partial_path(place)
     with made.open("rb") as content, copy.open("wb") as file:
         shutil.copyfileobj(content, file, _BLOCK)
         file.flush()
@@ -788,16 +797,19 @@ def _copy(made: Path, place: Path) -> None:
     copy.replace(place)
 
 
-def write_metrics(path: Path, output: str, values: Mapping[str, tuple[float, str]]) -> None:
+def write_metrics(path: Path, labels: Mapping[str, str], values: Mapping[str, tuple[float, str]]) -> None:
     """Figures in the text format of Prometheus, for the node exporter's textfile collector; written whole.
+
+    ``labels``: those that each figure bears, by which several jobs or shares of one are told apart.
 
     Raises MarsadError when the file can't be written.
     """
-    name = output.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escapes = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+    shown = ",".join(f'{name}="{value.translate(escapes)}"' for name, value in labels.items())
     lines = []
     for key, (value, help_text) in values.items():
         metric = f"marsad_predict_{key}"
-        lines += [f"# HELP {metric} {help_text}", f"# TYPE {metric} gauge", f'{metric}{{output="{name}"}} {value}']
+        lines += [f"# HELP {metric} {help_text}", f"# TYPE {metric} gauge", f"{metric}{{{shown}}} {value}"]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_whole(path) as file:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import csv
 import glob
-import gzip
 import io
 import json
-import lzma
 import os
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +30,7 @@ import xxhash
 
 from marsad.annotations.jsonl import date_from_record
 from marsad.errors import MarsadError
+from marsad.files import PACKED, UNPACK_ERRORS, unpack
 
 InputFormat = Literal["jsonl", "txt", "csv", "tsv", "parquet"]
 
@@ -46,7 +44,6 @@ FORMATS: dict[str, InputFormat] = {
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
-PACKED = (".gz", ".zst", ".xz")
 _BLOCK = 1 << 20
 _PARQUET_ROWS = 256
 
@@ -344,41 +341,13 @@ def _open(path: str, meter: Meter) -> Iterator[BinaryIO]:
         else:
             given = Path(path).open("rb", buffering=0)  # noqa: SIM115
         with io.BufferedReader(_Metered(given, meter), _BLOCK >> 3) as file:
-            match PurePosixPath(path).suffix.lower():
-                case ".gz":
-                    yield cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _BLOCK))
-                case ".xz":
-                    yield cast(BinaryIO, io.BufferedReader(lzma.LZMAFile(file), _BLOCK))  # noqa: SIM115
-                case ".zst":
-                    yield cast(BinaryIO, io.BufferedReader(_Zstd(file), _BLOCK))
-                case _:
-                    yield cast(BinaryIO, file)
+            yield unpack(file, path)
     except FileNotFoundError:
         raise MarsadError(f"{path}: no such file") from None
-    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except UNPACK_ERRORS as error:
         raise _Broken(str(error)) from None
     except OSError as error:
         raise MarsadError(f"{path}: can't be read ({error.strerror or error})") from None
-
-
-class _Zstd(io.RawIOBase):
-    """A zstd file unpacked by Arrow, which, unlike others, says when the end of a file is missing."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._file.read(len(buffer))
-        except OSError as error:
-            if error.errno is None:  # Arrow's own; one of the disk has a number
-                raise EOFError(str(error)) from None
-            raise
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _lines(file: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
@@ -392,6 +361,15 @@ def _lines(file: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
         while line and not line.endswith(b"\n"):
             line = file.readline(_BLOCK)
         yield number, None
+
+
+def _read_up_to(file: BinaryIO, limit: int) -> bytes:
+    """A file's content, of a larger one the first ``limit`` bytes; what is read is held, whatever the limit."""
+    blocks = []
+    while limit > 0 and (block := file.read(min(_BLOCK, limit))):
+        blocks.append(block)
+        limit -= len(block)
+    return b"".join(blocks)
 
 
 def _too_long(limit: int) -> str:
@@ -536,7 +514,7 @@ def _id(record: Mapping[str, Any], reading: Reading) -> str:
 
 def _read_text(source: Source, reading: Reading, meter: Meter) -> Iterator[Row | Reject]:
     with _open(source.path, meter) as file:
-        content = file.read(reading.max_bytes + 1)
+        content = _read_up_to(file, reading.max_bytes + 1)
         try:
             if len(content) > reading.max_bytes:
                 raise _NoReport(_too_long(reading.max_bytes), source.name)

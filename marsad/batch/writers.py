@@ -242,10 +242,10 @@ def _records(row: Row, lists: Mapping[str, Sequence[Mapping[str, Any]]], layout:
 
 
 def _json(record: Mapping[str, Any]) -> str:
-    return to_json(cast(dict[str, Any], _plain(record)))
+    return to_json(cast(dict[str, Any], to_plain(record)))
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A value as JSON has it: times in ISO form, bytes in base64, null for numbers that are not finite."""
     match value:
         case None | bool() | int() | str():
@@ -253,9 +253,9 @@ def _plain(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {str(key): _plain(one) for key, one in value.items()}
+            return {str(key): to_plain(one) for key, one in value.items()}
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [to_plain(one) for one in value]
         case datetime() | date() | time():
             return value.isoformat()
         case bytes():
@@ -266,7 +266,7 @@ def _plain(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     """A value as a field of text: strings as they are, nothing for null, JSON for what is nested."""
-    plain = _plain(value)
+    plain = to_plain(value)
     if plain is None:
         return ""
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)

@@ -39,6 +39,8 @@ def _read_lines(path: Path, documents: Sequence[Document]) -> dict[str, tuple[En
     unknown: list[str] = []
     for where, record in read_records(path):
         name = record.get("id")
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
         if not isinstance(name, str) or not name:
             raise MarsadError(f"{where}: id is {name!r}, expected that of a gold report")
         if name in seen:

@@ -37,7 +37,7 @@ _CITY = 100_000
 _TOLD, _ABROAD = 2.0, 0.05
 # Rows this near, in degrees, are taken for one place; so are those of which one lies in the other.
 _NEAR = 0.15
-# The most characters between two mentions that stand beside each other.
+# The most characters between two mentions that stand beside each other; one joined by و says nothing of the other.
 _BESIDE_REACH = 3
 
 REASONS = {
@@ -131,8 +131,12 @@ def read_places(
     names = [words.name(entities[i].start, entities[i].end) for i in order]
     stated = {place_key("".join(name.folded)) for name in names}
     mentions = [_read_mention(name, gazetteer, stated) for name in names]
-    gaps = [entities[after].start - entities[i].end for i, after in pairwise(order)]
-    found = _resolve(mentions, [gap <= _BESIDE_REACH for gap in gaps], gazetteer)
+    beside = [
+        entities[after].start - entities[i].end <= _BESIDE_REACH
+        and not (document.text.startswith("و", entities[after].start) and not mention.key.startswith("و"))
+        for (i, after), mention in zip(pairwise(order), mentions[1:], strict=True)
+    ]
+    found = _resolve(mentions, beside, gazetteer)
     by_place = dict(zip(order, found, strict=True))
     return [by_place[i] for i in range(len(entities))]
 
@@ -319,6 +323,9 @@ def _choose(
     all_votes, own = sum(countries.values()), _votes(mention, gazetteer)
     told = all_votes - sum(own.values()) >= _TOLD
     around, others = around - {mention.key}, keys - {mention.key}
+    near = {
+        gazetteer.countries[row] for key in around for row in gazetteer.find(key) if gazetteer.levels[row] == "country"
+    }
     for row, fit in mention.rows:
         above = gazetteer.around(row)
         country = gazetteer.countries[row]
@@ -326,7 +333,7 @@ def _choose(
         alone = countries.get(country, 0.0) <= own[country] + 1e-9
         if told and alone and not _is_large(row, gazetteer):
             weight *= _ABROAD
-        if not above.isdisjoint(around):
+        if not above.isdisjoint(around) or country in near:
             weight *= _BESIDE
         elif not above.isdisjoint(others):
             weight *= _ELSEWHERE

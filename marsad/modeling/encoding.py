@@ -68,7 +68,8 @@ class WordEncoder:
         unseen = [word for word in dict.fromkeys(words) if word not in pieces]
         if unseen:
             if len(pieces) > _STORED_WORDS:
-                pieces.clear()
+                # A new one, for another thread may be reading from this one.
+                pieces = self._pieces = {}
                 unseen = list(dict.fromkeys(words))
             encoded = self.tokenizer(
                 [" " + word for word in unseen],

@@ -95,7 +95,9 @@ def load_torch(folder: Path, device: str | None = None, threads: int | None = No
     network = load_network_of(folder)
     try:
         network.to(name)  # type: ignore[arg-type]
-    except (RuntimeError, AssertionError):
+        if network.device.type == "meta":  # of shapes without values
+            raise RuntimeError
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise MarsadError(f"device {name!r} can't be used here; expected 'cpu', 'cuda' or 'cuda:N'") from None
     bf16 = network.device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch_runtime(network, threads, bf16)

@@ -1,12 +1,15 @@
 """JSON Lines: what is written is read back equal, and every bad input is told in one line."""
 
+import gzip
 import json
+import lzma
 import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,10 +251,33 @@ def test_a_bad_report_is_named_by_file_line_and_id(tmp_path: Path, changes: dict
     assert expected in message
 
 
-@pytest.mark.parametrize("bad", ["", 7, None, ["r2"], {"a": 1}])
+@pytest.mark.parametrize("bad", ["", True, 7.5, None, ["r2"], {"a": 1}])
 def test_an_id_must_be_a_string(tmp_path: Path, bad: Any):
     message = _refusal(_write(tmp_path / "a.jsonl", GOOD, GOOD | {"id": bad}))
     assert ":2 (id " in message and "expected a non-empty string" in message
+
+
+def test_a_whole_number_is_an_id_as_for_predict(tmp_path: Path):
+    documents = read_documents(_write(tmp_path / "a.jsonl", GOOD, GOOD | {"id": 7}))
+    assert documents[1].id == "7"
+    assert "id '7' already stands at" in _refusal(_write(tmp_path / "b.jsonl", GOOD | {"id": 7}, GOOD | {"id": "7"}))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_packed_files_are_read(tmp_path: Path, suffix: str):
+    plain = _write(tmp_path / "a.jsonl", GOOD)
+    packed = tmp_path / f"a.jsonl{suffix}"
+    content = plain.read_bytes()
+    codecs = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": lambda raw: pa.compress(raw, "zstd", asbytes=True)}
+    packed.write_bytes(codecs[suffix](content))
+    assert read_documents(packed) == read_documents(plain)
+    packed.write_bytes(content)
+    assert f"broken or no {suffix[1:]} file" in _refusal(packed)
+
+
+def test_parquet_is_named_for_what_it_is(tmp_path: Path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    assert "is Parquet, expected JSON Lines" in _refusal(tmp_path / "a.parquet")
 
 
 def test_any_label_goes_where_no_set_is_given(tmp_path: Path):

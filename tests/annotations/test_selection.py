@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import synthetic_reports, write_jsonl
 
@@ -194,6 +197,33 @@ def test_counts_and_skips_are_shown_and_written(
     for name, reason in reasons.items():
         (line,) = [line for line in out.splitlines() if f"skipped: {reason} " in line]
         assert name in line
+
+
+def test_rows_that_are_no_reports_are_named_and_the_others_chosen(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    texts = [one["text"] for one in synthetic_reports(4, seed=92)]
+    columns = {
+        "id": [1, 2, 3, 4],
+        "text": texts,
+        "published": [datetime(2020, 1, day, 5) for day in range(1, 5)],
+        "raw": [b"\x00\xff"] * 4,
+        "entities": [None, [], [{"start": 0, "end": 9999, "label": "ACTOR"}], []],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "pool.parquet")
+    (tmp_path / "pool.csv").write_text(f'id,text,published\na,"{texts[0]}.",\nb,"{texts[1]}.",soon\n', encoding="utf-8")
+    arguments = [tmp_path / "pool.parquet", tmp_path / "pool.csv", "--size", "50", "--format", "jsonl"]
+    assert queue(tiny_model, *arguments, "--output", tmp_path / "q.jsonl", "--report", tmp_path / "q.json") == 0
+    chosen = {one.id: one for one in read_documents(tmp_path / "q.jsonl")}
+    assert chosen["4"].published == date(2020, 1, 4) and chosen["4"].metadata["raw"] == "AP8="
+    skipped = json.loads((tmp_path / "q.json").read_text(encoding="utf-8"))["skipped"]
+    unread = [one["id"] for one in skipped if one["reason"] == "can't be read"]
+    assert len(unread) == 2
+    assert "pool.parquet:3 (id '3'): entity [0, 9999)" in unread[0] and "ends outside the text" in unread[0]
+    assert "pool.csv:4 (id 'b'): published is 'soon', expected YYYY-MM-DD" in unread[1]
+    (tmp_path / "bad.jsonl").write_text("no JSON\n")
+    assert queue(tiny_model, tmp_path / "bad.jsonl", "--format", "jsonl", "--output", tmp_path / "n.jsonl") == 2
+    assert "the first that can't be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

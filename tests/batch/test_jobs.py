@@ -7,6 +7,7 @@ import errno
 import gzip
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,38 @@ def test_summary(job: Job, tmp_path: Path, unbroken: dict[str, bytes]):
     assert f"marsad_predict_rejects{label} 10" in lines
     assert f"marsad_predict_whole{label} 1" in lines
     assert len(lines) == 3 * len({line.split()[2] for line in lines if line.startswith("#")})
+
+
+def test_an_output_that_ends_like_a_folder_is_refused_before_the_work(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(MarsadError, match=r"new/: is a folder, expected a file"):
+        run_job(replace(job, output=f"{tmp_path}/new/"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shares_of_an_array_are_told_apart_in_the_metrics(job: Job, tmp_path: Path) -> None:
+    metrics = tmp_path / "marsad.prom"
+    run_job(at(job, tmp_path, shard_of=(2, 3), metrics=metrics))
+    assert f'marsad_predict_shards{{output="{tmp_path}/out.jsonl",share="2/3"}} 4' in metrics.read_text()
+
+
+def test_metrics_that_can_no_longer_be_written_do_not_stop_the_job(
+    job: Job, unbroken: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    metrics = tmp_path / "node" / "marsad.prom"
+    metrics.parent.mkdir()
+    write = WorkFolder.write
+
+    def without_a_place(self: WorkFolder, number: int, content: bytes) -> None:
+        write(self, number, content)
+        if metrics.parent.is_dir():
+            shutil.rmtree(metrics.parent)
+            metrics.parent.write_text("no folder")
+
+    monkeypatch.setattr(WorkFolder, "write", without_a_place)
+    monkeypatch.setattr("marsad.batch.jobs._SECONDS_BETWEEN_METRICS", 0.0)
+    run_job(at(job, tmp_path, metrics=metrics))
+    assert (tmp_path / "out.jsonl").read_bytes() == unbroken[""]
+    assert len([one for one in caplog.messages if "--metrics" in one and "goes on without" in one]) == 1
 
 
 @pytest.mark.parametrize("shards", [0, 1, 5, 11])

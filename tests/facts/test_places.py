@@ -39,6 +39,12 @@ def found(text: str, gazetteer: Gazetteer) -> list[str | None]:
     return [value.place and value.place.id for value in read(text, gazetteer)]
 
 
+def test_the_country_named_beside_a_place_decides(gazetteer: Gazetteer) -> None:
+    assert found("في [L عين الصفا]، [L بلاد الأرز]، وفي [L نخلستان]", gazetteer)[0] == "R-2"
+    assert found("في [L عين الصفا] ([L بلاد النخيل]) وفي [L أرزستان]", gazetteer)[0] == "N-2"
+    assert found("في [L عين الصفا] [L وبلاد الأرز] وفي [L نخلستان]", gazetteer)[0] != "R-2"  # joined, not within
+
+
 @pytest.mark.parametrize(
     ("span", "name", "kind", "relation", "place"),
     [

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,22 @@ def build(encoders: dict[str, Path]) -> Callable[..., WordEncoder]:
 @pytest.fixture(scope="module")
 def built(build: Callable[..., WordEncoder]) -> dict[str, WordEncoder]:
     return {kind: build(kind) for kind in KINDS}
+
+
+def test_words_are_encoded_while_another_thread_clears_what_is_stored(
+    build: Callable[..., WordEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marsad.modeling.encoding._STORED_WORDS", 5)
+    encoder = build(KINDS[0])
+    words = [f"كلمة{number}" for number in range(400)]
+    expected = [build(KINDS[0]).encode_words([word])[0] for word in words]
+
+    def encode(first: int) -> list[tuple[int, ...]]:
+        return [ids for at in range(first, first + 40) for ids in encoder.encode_words(words[at : at + 9])[:1]]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(encode, [0, 40, 80, 120, 160, 200, 240, 280] * 5))
+    assert found == [expected[first : first + 40] for first in [0, 40, 80, 120, 160, 200, 240, 280] * 5]
 
 
 def begins(encoder: WordEncoder, kind: str, token: int, word: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import regex
 
 from marsad.annotations.formats.raw import LeftOut, RawReport, RawSpan, Unusable
+from marsad.annotations.jsonl import date_from_record
 from marsad.documents import RESERVED_KEYS, Document, Entity
 
 # How far from the place that a tool names its text may be found, in code points.
@@ -116,12 +117,9 @@ def _day(value: Any) -> date | None:
     if value is None or type(value) is date:
         return value
     try:
-        day = date.fromisoformat(value)
-        if day.isoformat() != value:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise Unusable("no date", f"published is {value!r}, expected YYYY-MM-DD or null") from None
-    return day
+        return date_from_record(value)
+    except ValueError as error:
+        raise Unusable("no date", str(error)) from None
 
 
 # --- places ----------------------------------------------------------------------------------------------

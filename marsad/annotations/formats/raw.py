@@ -110,6 +110,8 @@ def refuse_utf16(path: Path, encoding: str) -> None:
         raise MarsadError(f"{path}: is UTF-16; save it as UTF-8, or read it with --encoding utf-16")
     if begins == b"PK":
         raise MarsadError(f"{path}: is a zip archive; unpack it, and name the file in it")
+    if begins == b"\x1f\x8b":
+        raise MarsadError(f"{path}: is packed with gzip; unpack it first")
 
 
 def decode(raw: bytes, encoding: str, keep_mark: bool = False) -> str:
