@@ -141,6 +141,9 @@ class TrainingConfig(OptimizerConfig):
     once. Above 0 a step takes twice the time."""
     class_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
     """Loss weight of an entity type's tags, or of `O`; 1 where not named."""
+    runs: int = Field(default=1, ge=1)
+    """Trainings from one start, each with a seed and so an order of its own, whose weights are averaged when they are
+    done (Wortsman et al. 2022, model soups). Each takes the time of one; what runs afterwards is one network."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better strict dev F1; null: never early."""
 

@@ -31,6 +31,11 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
 
 
+def is_partial(path: Path, name: str = "") -> bool:
+    """Whether a file is such a one (of the file ``name``, where given), as one that was broken off leaves it."""
+    return path.name.startswith(f".{name}") and path.name.endswith(".partial")
+
+
 @contextmanager
 def open_whole(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text file to write that takes its place at ``path`` when the block ends without an error.

@@ -50,7 +50,7 @@ from marsad.batch.recognizer import Recognizer
 from marsad.batch.writers import Layout, encode_rows, join_shards, unwritable
 from marsad.errors import MarsadError
 from marsad.facts.facts import VALUE_LABELS
-from marsad.files import check_writable, open_whole, partial_path, to_json
+from marsad.files import check_writable, is_partial, open_whole, partial_path, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -325,9 +325,9 @@ class WorkFolder:
                 if not re.fullmatch("[0-9]{6}", path.name):
                     return path
                 for inner in path.iterdir():
-                    if not re.fullmatch(r"[0-9]{9}\.shard", inner.name) and not _is_partial(inner):
+                    if not re.fullmatch(r"[0-9]{9}\.shard", inner.name) and not is_partial(inner):
                         return inner
-            elif path.name not in own and not _is_partial(path):
+            elif path.name not in own and not is_partial(path):
                 return path
         return None
 
@@ -345,11 +345,6 @@ class WorkFolder:
             with suppress(FileNotFoundError):
                 path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _is_partial(path: Path) -> bool:
-    """Whether a file was being written when its writer ended."""
-    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from marsad.errors import MarsadError
-from marsad.files import write_json
+from marsad.files import is_partial, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def check_free(output: Path, manifest: str, overwrite: bool, resume: bool = Fals
 
 
 def _holds_more_than_a_start(work: Path) -> bool:
-    return not work.is_dir() or any(path.name != f".{RUN_FILE}.partial" for path in work.iterdir())
+    return not work.is_dir() or not all(is_partial(path, RUN_FILE) for path in work.iterdir())
 
 
 def _old_folder(output: Path) -> Path:

@@ -20,6 +20,7 @@ import datasets
 import numpy as np
 import torch
 from accelerate import PartialState
+from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
@@ -43,6 +44,7 @@ from marsad.documents import Document
 from marsad.errors import MarsadError
 from marsad.evaluation.judging import judge_documents
 from marsad.evaluation.scoring import Counts, StrictScores, score_documents
+from marsad.files import partial_path, write_json
 from marsad.labels import LabelSet
 from marsad.modeling.artifacts import (
     ModelFiles,
@@ -180,7 +182,8 @@ def train(
             check_same_run(config.output_folder, _earlier_run(config.output_folder), run)
         else:
             prepare_folder(config.output_folder, files.manifest.name, run, resume, overwrite)
-            _remove_broken_checkpoints(work)
+            for folder in (work, *_run_folders(work, config.training)):
+                _remove_broken_checkpoints(folder)
     state.wait_for_everyone()
     if not work.exists():
         logger.info("%s is whole already; nothing to resume", config.output_folder)
@@ -197,8 +200,7 @@ def train(
             logger.info("%s: %s", name, ", ".join(f"{count} {key}" for key, count in split.record().items()))
         _tell_twins(splits)
     taught = None if teacher is None else teach(teacher, documents.train, encoder, config, work / "teacher")
-    checkpoint = last_checkpoint(work) if resume else None
-    history = _fit(network, encoder, config, splits, taught, work, callbacks, checkpoint)
+    runs = _train_runs(network, encoder, config, splits, taught, work, callbacks)
 
     # In fp32, as inference computes: what is served is what was calibrated and scored.
     dev_scores = score_words(torch_runtime(network.eval()), encoder, splits["dev"].words)
@@ -215,7 +217,13 @@ def train(
         for line in fitted.shortfalls():
             logger.warning("calibration: %s", line)
         counts = {name: run["data"][name] | split.record() for name, split in splits.items()}
-        metrics = {"dev": {"strict": dev.record()}, "calibration": fitted.record(), "history": history}
+        metrics = {
+            "dev": {"strict": dev.record()},
+            "calibration": fitted.record(),
+            "history": runs[0].history,
+        }
+        if len(runs) > 1:
+            metrics["runs"] = [run.record() for run in runs]
         if taught is not None:
             metrics["distillation"] = taught.record()
         whole = ModelFiles(work / "model")
@@ -622,6 +630,101 @@ def uses_bf16(precision: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+@dataclass(frozen=True, slots=True)
+class _RunResult:
+    """One training of the weights: its seed and its log."""
+
+    seed: int
+    history: list[dict[str, Any]]
+
+    def record(self) -> dict[str, Any]:
+        return {"seed": self.seed, "history": self.history}
+
+
+def _run_folders(work: Path, training: TrainingConfig) -> list[Path]:
+    """Where each training has its checkpoints; the run's own folder where it is the only one."""
+    return [work] if training.runs == 1 else [work / f"run-{number}" for number in range(1, training.runs + 1)]
+
+
+def _train_runs(
+    network: PreTrainedModel,
+    encoder: WordEncoder,
+    config: Config,
+    splits: Mapping[str, EncodedSplit],
+    taught: Taught | None,
+    work: Path,
+    callbacks: Sequence[TrainerCallback],
+) -> list[_RunResult]:
+    """Train as often as ``training.runs`` says, always from the weights given; leaves the average in ``network``.
+
+    Networks that went different ways from one start lie in one basin of the loss, and their average is as good as
+    their ensemble or nearly so, at the price of one (Wortsman et al. 2022). Where a single one of them is better on
+    dev than the average, that one is left.
+    """
+    if config.training.runs == 1:
+        history = _fit(network, encoder, config, splits, taught, work, work / "logs", callbacks, last_checkpoint(work))
+        return [_RunResult(config.training.seed, history)]
+    start = _weights(network)
+    weights, results = [], []
+    for number, folder in enumerate(_run_folders(work, config.training)):
+        seed = config.training.seed + number
+        logger.info("training %d of %d, seed %d", number + 1, config.training.runs, seed)
+        files = folder / "trained.safetensors", folder / "history.json"
+        if files[0].is_file():
+            logger.info("it was done already")
+            load_model(network, str(files[0]))
+            history = json.loads(files[1].read_text(encoding="utf-8"))["history"]
+        else:
+            network.load_state_dict(start)
+            own = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+            logs = work / "logs" / folder.name
+            history = _fit(network, encoder, own, splits, taught, folder, logs, callbacks, last_checkpoint(folder))
+            if processes().is_main_process:
+                write_json(files[1], {"history": history})
+                save_model(network, str(partial_path(files[0])))
+                partial_path(files[0]).replace(files[0])
+                for checkpoint in folder.glob("checkpoint-*"):
+                    shutil.rmtree(checkpoint)
+            processes().wait_for_everyone()
+        weights.append(_weights(network))
+        results.append(_RunResult(seed, history))
+    _average_runs(network, encoder, config, splits["dev"], weights)
+    return results
+
+
+def _average_runs(
+    network: PreTrainedModel,
+    encoder: WordEncoder,
+    config: Config,
+    dev: EncodedSplit,
+    weights: Sequence[Mapping[str, torch.Tensor]],
+) -> None:
+    """Leave the mean of several trainings' weights in a network, or those of the best where they are better on dev."""
+
+    def score(one: Mapping[str, torch.Tensor]) -> float:
+        network.load_state_dict(one)
+        scores = score_words(torch_runtime(network.eval()), encoder, dev.words)
+        found = [decode_words(words, some, config.label_set) for words, some in zip(dev.words, scores, strict=True)]
+        return score_documents(judge_documents(dev.documents, found, dev.words), config.label_set).overall.f1
+
+    each = [score(one) for one in weights]
+    shown = ", ".join(f"{f1:.4f}" for f1 in each)
+    mean = {
+        name: torch.stack([one[name] for one in weights]).mean(0) if tensor.is_floating_point() else tensor
+        for name, tensor in weights[0].items()
+    }
+    f1 = score(mean)
+    if f1 >= max(each):
+        logger.info("average of %d trainings: strict dev F1 %.4f (each alone: %s)", len(weights), f1, shown)
+        return
+    logger.info("average of %d trainings: strict dev F1 %.4f, so the best of them is kept (%s)", len(each), f1, shown)
+    network.load_state_dict(weights[each.index(max(each))])
+
+
+def _weights(network: PreTrainedModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
 def _fit(
     network: PreTrainedModel,
     encoder: WordEncoder,
@@ -629,6 +732,7 @@ def _fit(
     splits: Mapping[str, EncodedSplit],
     taught: Taught | None,
     work: Path,
+    logs: Path,
     told: Sequence[TrainerCallback],
     checkpoint: Path | None,
 ) -> list[dict[str, Any]]:
@@ -657,7 +761,7 @@ def _fit(
     purge = None if checkpoint is None else int(checkpoint.name.split("-")[1]) + 1
     callbacks: list[Any] = [ProgressCallback(tokens), _StopAtNoNumber(), *told]
     if processes().is_main_process:
-        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(work / "logs"), purge_step=purge)))
+        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(logs), purge_step=purge)))
     if config.training.patience is not None:
         callbacks.append(EarlyStoppingCallback(config.training.patience))
     trainer = _TokenTrainer(
