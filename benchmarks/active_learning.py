@@ -159,7 +159,7 @@ def main() -> int:
     logging.getLogger("marsad").setLevel(logging.ERROR)  # the same reports are trained on again and again
     check_settings(None, options.step, options.diversity)
     # More passes than over a whole split: so few words make few steps.
-    config = load_config(options.config, ["training.epochs=8", *options.overrides])
+    config = load_config(options.config, ["training.epochs=8", "training.runs=1", *options.overrides])
     splits = read_splits(config.data, config.labels)
     pool, dev = splits.train, splits.dev
     repeats = [simulate(pool, dev, config, options, config.training.seed + number) for number in range(options.repeats)]

@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--also", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     quiet()
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config, ["training.runs=1", *options.overrides])
     splits = read_splits(config.data, config.labels)
     documents = list(splits.train)
     random.Random(config.training.seed).shuffle(documents)

@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--cleanlab", action="store_true")
     options = parser.parse_args()
     quiet(progress_of="marsad")
-    config = load_config(options.config, [f"training.epochs={EPOCHS}", *options.overrides])
+    config = load_config(options.config, [f"training.epochs={EPOCHS}", "training.runs=1", *options.overrides])
     documents = read_documents(options.reports, config.labels, annotated=True)
     words = [split_words(document.text, config.text) for document in documents]
     documents, planted = plant_mistakes(documents, words, config.label_set, options.count, options.seed)

@@ -111,7 +111,7 @@ def main() -> int:
     if arguments[:1] == ["--arm"]:
         quiet()
         arm, folder, config_file, *overrides = arguments[1:]
-        config = load_config(config_file, overrides)
+        config = load_config(config_file, ["training.runs=1", *overrides])
         figures = {"ours": run_ours, "peer": run_peer}[arm](config, Path(folder))
         figures["rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps(figures))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from marsad.documents import Document, Entity
     from marsad.errors import MarsadError
     from marsad.evaluation.evaluate import evaluate
+    from marsad.facts.facts import FactTables
     from marsad.modeling.training import train
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ _HOMES = {
     "Config": "marsad.config",
     "Document": "marsad.documents",
     "Entity": "marsad.documents",
+    "FactTables": "marsad.facts.facts",
     "MarsadError": "marsad.errors",
     "Prediction": "marsad.batch.recognizer",
     "Recognizer": "marsad.batch.recognizer",
@@ -37,6 +39,7 @@ __all__ = [
     "Config",
     "Document",
     "Entity",
+    "FactTables",
     "MarsadError",
     "Prediction",
     "Recognizer",

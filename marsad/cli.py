@@ -771,7 +771,7 @@ def _errors(options: argparse.Namespace) -> int:
     from marsad.annotations.mistakes import EPOCHS, find_mistakes, mistakes_page
     from marsad.files import write_page, write_report
 
-    config = load_config(options.config, [f"training.epochs={EPOCHS}", *overrides])
+    config = load_config(options.config, [f"training.epochs={EPOCHS}", "training.runs=1", *overrides])
     mistakes = find_mistakes(files, config, options.folds, options.output)
     print(mistakes.table(options.top))
     if options.output is not None:

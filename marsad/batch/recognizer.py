@@ -36,6 +36,10 @@ class Prediction:
     words: Words | None = field(default=None, repr=False, compare=False)
     """The words of the text as facts are read of them, where the model reads them so too."""
 
+    def text_of(self, entity: Entity) -> str:
+        """What an entity covers, as it stands in the report."""
+        return self.text[entity.start : entity.end]
+
     def records(self) -> list[dict[str, Any]]:
         """The entities as plain dictionaries: start, end, label, text, score (a probability)."""
         return [
@@ -43,7 +47,7 @@ class Prediction:
                 "start": entity.start,
                 "end": entity.end,
                 "label": entity.label,
-                "text": self.text[entity.start : entity.end],
+                "text": self.text_of(entity),
                 "score": round(entity.score, 6) if entity.score is not None else None,
             }
             for entity in self.entities
@@ -87,6 +91,10 @@ class Recognizer:
         tagger = load_tagger(folder)
         loaded = load_runtime(folder, tagger, runtime, device, threads)
         return cls(tagger, loaded, _Origin(folder.resolve(), device, loaded.name, threads))
+
+    def __repr__(self) -> str:
+        labels = ", ".join(self.labels)
+        return f"<Recognizer {self._origin.folder.name} {self.fingerprint[:12]}: {labels}; {self.runtime}>"
 
     def __reduce__(self) -> tuple[Callable[..., Recognizer], tuple[_Origin, str]]:
         return _load_again, (self._origin, self.fingerprint)

@@ -20,7 +20,7 @@ from marsad.annotations.jsonl import document_to_record, write_documents
 from marsad.config import Config, DataConfig
 from marsad.documents import Document
 from marsad.errors import MarsadError
-from marsad.files import share_files, to_json
+from marsad.files import partial_path, share_files, to_json
 from marsad.modeling.artifacts import load_tagger
 from marsad.modeling.decoding import FloatArray
 from marsad.modeling.inference import score_words
@@ -134,7 +134,7 @@ def _score_fold(
 
 
 def _save_scores(scores: Sequence[FloatArray], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_path(path)
     save_file({"scores": np.concatenate(scores), "lengths": np.array([len(one) for one in scores])}, partial)
     partial.replace(path)
     share_files(path.parent)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, synthetic_reports
 
-from marsad import Recognizer
+from marsad import FactTables, Recognizer
 from marsad.errors import MarsadError
 
 TEXTS = [report["text"] for report in synthetic_reports(24, seed=81)]
@@ -36,6 +36,18 @@ def test_importing_marsad_changes_nothing_in_a_program() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_recognizer_and_its_predictions_speak_for_themselves(tiny_model: Path) -> None:
+    recognizer = Recognizer.from_pretrained(tiny_model, runtime="torch")
+    assert repr(recognizer) == (
+        f"<Recognizer tiny-model {recognizer.fingerprint[:12]}: ACTOR, LOCATION, DATE, CASUALTY; torch>"
+    )
+    [prediction] = recognizer.predict([f"\u200f💥 {TEXTS[0]}"])
+    assert prediction.entities
+    for entity in prediction.entities:
+        assert prediction.text_of(entity) == prediction.text[entity.start : entity.end]
+    assert prediction.facts(FactTables.load()).entities == prediction.entities
 
 
 def test_many_threads_get_what_one_gets(tiny_model: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marsad.errors import MarsadError
-from marsad.files import open_whole, to_json
+from marsad.files import open_whole, partial_path, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def new_path(path: Path) -> Iterator[Path]:
 
     Raises MarsadError when it can't be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
