@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from marsad.config import ModelConfig
 from marsad.errors import MarsadError, first_line
@@ -21,7 +20,7 @@ from marsad.modeling.encoding import WordEncoder
 
 # The networks of transformers take seconds to import, and ONNX Runtime needs none of them.
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +28,8 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What encoders of one kind or another call their shares of dropout.
 _DROPOUT = ("hidden_dropout_prob", "classifier_dropout", "dropout", "mlp_dropout", "embedding_dropout")
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+# What a folder calls a tokenizer that is all in its tokenizer.json: transformers 4, and 5.
+_PLAIN_TOKENIZERS = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
 # First parts that are folders by habit: a missing one is a mistyped path, not somebody's account.
 _FOLDERS = frozenset(
     {"models", "model", "encoders", "encoder", "checkpoints", "data", "configs", "output", "outputs", "runs"}
@@ -82,7 +83,7 @@ def encoder_files(source: EncoderSource) -> dict[str, str] | None:
 def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
     """The encoder's tokenizer, applied word by word. Raises MarsadError when it can't be loaded or gives no offsets."""
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        tokenizer: PreTrainedTokenizerBase = _tokenizer_class(source).from_pretrained(
             source.location, local_files_only=not source.hub
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -91,6 +92,22 @@ def load_tokenizer(source: EncoderSource, config: ModelConfig) -> WordEncoder:
         # What transformers makes of a folder without a vocabulary: every word would be unknown, without a word.
         raise MarsadError(f"encoder {source.location!r}: its tokenizer has no vocabulary; is tokenizer.json missing?")
     return WordEncoder(tokenizer, config.max_tokens, config.overlap)
+
+
+def _tokenizer_class(source: EncoderSource) -> Any:
+    """The class to load a tokenizer by: the plain one where its folder says so, since the other imports torch."""
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        settings = json.loads((Path(source.location) / "tokenizer_config.json").read_text(encoding="utf-8"))
+        plain = not source.hub and settings["tokenizer_class"] in _PLAIN_TOKENIZERS
+    except (OSError, ValueError, KeyError, TypeError):
+        plain = False
+    if plain:
+        return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def load_network(
@@ -164,6 +181,7 @@ def _load_settings(source: EncoderSource, config: ModelConfig) -> Any:
 def _load_weights(kind: Any, source: EncoderSource, settings: Any) -> tuple[PreTrainedModel, list[str]]:
     """The network of one of transformers' auto classes in fp32, and the names of weights that the source lacks."""
     import torch
+    from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # it would show on every use as a library

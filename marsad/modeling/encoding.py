@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from marsad.errors import MarsadError
 from marsad.text.windows import Window, build_windows
 from marsad.text.words import Words
+
+# What transformers imports for its types takes seconds.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Years of reports hold ever new numbers and typing errors: the store of sub-tokens is emptied beyond this.
 _STORED_WORDS = 500_000

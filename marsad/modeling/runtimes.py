@@ -7,6 +7,7 @@ of ``inference``. int8 moves scores a little, so a folder's ONNX file is used on
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ FloatArray = NDArray[np.float32]
 RuntimeName = Literal["torch", "onnx"]
 RUNTIMES = ("auto", "torch", "onnx")
 
+# Without one of these, Linux has no GPU that PyTorch computes on: NVIDIA's, AMD's, that of Windows around it.
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 # Sub-tokens read at once, padding counted in. On a CPU few enough to stay in its caches; on a GPU a batch is a launch,
 # so larger ones pay. ONNX Runtime is as fast with one long window as with many, and loses half with a short one alone.
 _TORCH_CPU_TOKENS = 2048
@@ -186,6 +189,9 @@ def onnx_problem(folder: Path, tagger: Tagger) -> str | None:
 
 
 def _has_gpu() -> bool:
+    # Importing torch takes seconds and 200 MB, which ONNX Runtime does without: the system is asked first.
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(Path(one).exists() for one in _GPU_DEVICES):
+        return False
     import torch
 
     return torch.cuda.is_available()

@@ -1,3 +1,4 @@
+import json
 import pickle
 import random
 import shutil
@@ -17,7 +18,7 @@ from marsad import Recognizer
 from marsad.errors import MarsadError
 from marsad.modeling.artifacts import load_network_of, load_tagger
 from marsad.modeling.inference import form_batches, score_words
-from marsad.modeling.runtimes import load_torch, torch_runtime
+from marsad.modeling.runtimes import _GPU_DEVICES, load_torch, torch_runtime
 from marsad.text.words import split_words
 
 TEXTS = [report["text"] for report in synthetic_reports(40, seed=61)] + ["", "قتل", "قتل طفلين في حلب. " * 120]
@@ -85,6 +86,7 @@ def test_a_model_without_onnx_file_is_run_by_torch(tiny_model: Path):
         ({"threads": 0}, "threads is 0, expected 1 or more"),
         ({"device": "cuda", "runtime": "onnx"}, "runs on the CPU"),
         ({"device": "nowhere"}, "device 'nowhere' can't be used here"),
+        ({"device": "meta"}, "device 'meta' can't be used here"),
     ],
 )
 def test_what_can_not_be_had_is_refused(tiny_model: Path, options: dict[str, object], message: str):
@@ -152,3 +154,25 @@ def test_nothing_is_set_up_on_import():
         "import sys; assert 'onnxruntime' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
+def test_onnx_runs_without_importing_torch(tiny_model: Path, corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'marsad[onnx]'")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'marsad[export]'")
+    from marsad.modeling.export import export_onnx
+
+    if any(Path(one).exists() for one in _GPU_DEVICES):
+        pytest.skip("there is a GPU, so torch is asked whether it can use it")
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    settings = json.loads((model / "tokenizer_config.json").read_text())  # as that of the embedded encoder
+    (model / "tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": "TokenizersBackend"}))
+    assert export_onnx(model, [corpus / "dev.jsonl"], max_drop=1.0).adopted
+    code = (
+        "import sys\n"
+        "from marsad import Recognizer\n"
+        f"recognizer = Recognizer.from_pretrained({str(model)!r})\n"
+        "assert recognizer.runtime == 'onnx' and recognizer.predict(['قتل 3 في حلب'])\n"
+        "print(sorted({'torch', 'scipy', 'datasets', 'accelerate'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
