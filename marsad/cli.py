@@ -305,6 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs", nargs="+", type=Path, metavar="INPUT", help="reports, of whatever form `marsad predict` takes"
     )
     queue.add_argument("--model", type=Path, required=True, help="a model folder; it also pre-annotates")
+    _add_runtime(queue)
     queue.add_argument("--size", type=int, metavar="N", help="reports to choose (200, where --words does not say)")
     queue.add_argument("--words", type=int, metavar="N", help="the most words that they may have together")
     queue.add_argument(
@@ -789,7 +790,9 @@ def _queue(options: argparse.Namespace) -> int:
     from marsad.files import write_report
 
     size = 200 if options.size is None and options.words is None else options.size
-    queue, version = build_queue(options.model, options.inputs, size, options.exclude, options.words, options.diversity)
+    queue, version = build_queue(
+        *(options.model, options.inputs, size, options.exclude, options.words, options.diversity, options.runtime)
+    )
     print(queue.table())
     write_queue(queue, options.output, options.format, version)
     if options.report is not None:

@@ -147,18 +147,22 @@ def build_queue(
     exclude: Sequence[Path] = (),
     words: int | None = None,
     diversity: float = DIVERSITY,
+    runtime: str = "auto",
 ) -> tuple[Queue, str]:
     """Choose ``size`` reports of ``inputs`` to annotate next; returns them and the model's version.
 
     ``inputs`` are as for ``marsad predict``; reports that have entities are skipped. ``exclude``: files or folders of
     reports that are annotated already; those, and what is nearly equal to them, are skipped. ``words``: the most words
-    that the chosen reports may have together. Nothing here is random: the same reports and model give the same queue.
+    that the chosen reports may have together. ``runtime`` computes the model, as for ``Recognizer``. Nothing here is
+    random: the same reports and model give the same queue.
 
     Raises MarsadError for files or a model that can't be read, and when nothing is left to choose.
     """
     check_settings(size, words, diversity)
+    if model.is_symlink():  # `models/current`, which a promotion may point elsewhere meanwhile
+        model = model.resolve()
     tagger = load_tagger(model)
-    runtime = load_runtime(model, tagger)
+    network = load_runtime(model, tagger, runtime)
     documents, rejects = _read_reports(inputs)
     annotated = [document for path in document_files(exclude) for document in read_documents(path)]
     taken = {document.id for document in annotated}
@@ -171,7 +175,7 @@ def build_queue(
             skipped.append(("has entities already", document.id))
         else:
             free.append(document)
-    pool = list(show_progress(read_candidates(tagger, runtime, free), len(free), "reading"))
+    pool = list(show_progress(read_candidates(tagger, network, free), len(free), "reading"))
     queue = choose_reports(pool, annotated, size, words, diversity)
     queue = replace(queue, read=len(documents) + len(rejects), skipped=(*skipped, *queue.skipped))
     if not queue.chosen:
