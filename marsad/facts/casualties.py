@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, Literal
 
 from marsad.documents import Document, Entity
@@ -395,10 +395,20 @@ class _Report:
             following = self.cues[i + 1] if i + 1 < len(self.cues) else None
             if word == "فقد" and following is not None:
                 self.cues[i] = None  # فقد قُتل: the particle
+            elif cue.outcome == "missing" and self._is_bereft(i):
+                self.cues[i] = replace(cue, outcome="killed")
             elif cue.outcome == "injured" and any(
                 _in_list(self.texts[j], "died_of") for j in range(max(self.sentence[i][0], i - 4), i)
             ):
                 self.cues[i] = None
+
+    def _is_bereft(self, i: int) -> bool:
+        """Whether who "lost" somebody lost them to death: فقدت ثلاثة من أحفادها, فقد طفل حياته."""
+        if not any(_in_list(form, "lost") for form in stems(self.texts[i])):
+            return False
+        clause = list(takewhile(lambda word: word not in {"،", ","}, self.texts[i + 1 : self.sentence[i][1]]))
+        pairs = pairwise(["", *clause[:_PHRASE_REACH]])
+        return any(_in_list(word, "lives") or (before == "من" and _in_list(word, "own")) for before, word in pairs)
 
     def values(self) -> list[CasualtyValue]:
         for index, span in enumerate(self.spans):
